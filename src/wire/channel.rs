@@ -73,6 +73,12 @@ impl Payload {
         Ok(file)
     }
 
+    /// A file with room as a payload, once so many bytes stand in it.
+    pub fn written(file: File, bytes: u64) -> std::io::Result<Self> {
+        file.write_all_at(&bytes.to_ne_bytes(), 8)?;
+        Ok(Self::file(file.into()))
+    }
+
     /// An open file.
     pub fn file(file: OwnedFd) -> Self {
         Self::Shared(Arc::new(file))

@@ -1,13 +1,19 @@
 //! Payloads of frames on their way between hosts: what is shared memory on one becomes bytes, and shared memory again on
-//! the other.
+//! the other. What is long goes before its message.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
+use serde::Serialize;
+
+use super::body::{self, LONG};
+use super::content::Source;
 use super::message::Carried;
-use crate::wire::{Payload, memory_file};
+use super::ordered::Writes;
+use super::post::Post;
+use crate::wire::{DATA, Payload, memory_file};
 
 /// Why an engine cannot be told something, or not be heard.
 #[derive(Debug, thiserror::Error)]
@@ -22,28 +28,58 @@ pub enum Uncarried {
     Unread(std::io::Error),
 }
 
-/// The bytes of a payload that nobody else takes; whoever made it may use its memory again.
-pub fn carried(payload: &Payload) -> Carried {
-    let carried = copied(payload);
-    payload.release();
+/// Sends what `message` makes of a payload that nobody else takes; whoever made it may use its memory again.
+pub fn send<T: Serialize>(post: &Post, payload: &Payload, message: impl FnOnce(Carried) -> T) {
+    let carried = pack(payload, true, |length, write| post.send_body(length, write));
+    post.send(&message(carried));
+}
+
+/// The same of a payload that others may be sent too, or whose maker may use its memory again at any time.
+pub fn send_copy<T: Serialize>(post: &Post, payload: &Payload, message: impl FnOnce(Carried) -> T) {
+    let carried = pack(payload, false, |length, write| {
+        post.send_body(length, write)
+    });
+    post.send(&message(carried));
+}
+
+/// What a message has of a payload; `before` gets what goes before the message.
+pub fn pack(payload: &Payload, is_last: bool, mut before: impl FnMut(usize, Writes)) -> Carried {
+    let carried = match payload {
+        Payload::None => Carried::None,
+        Payload::Inline(bytes) => Carried::Inline(bytes.to_vec()),
+        Payload::Shared(_) => {
+            let length = payload.length();
+            let (_, size) = payload.file_number();
+            if length > size.saturating_sub(DATA as u64) {
+                // Whoever reads it says that it cannot be.
+                Carried::Shared(Vec::new())
+            } else if length > LONG {
+                let (source, whose) = match is_last {
+                    true => (Source::of(payload), payload.clone()),
+                    false => (Source::Bytes(payload.copied()), Payload::None),
+                };
+                for (length, write) in body::pieces(source, whose) {
+                    before(length, write);
+                }
+                return Carried::Body(length);
+            } else {
+                Carried::Shared(payload.copied())
+            }
+        }
+    };
+    if is_last {
+        payload.release();
+    }
     carried
 }
 
-/// The bytes of a payload that others may be sent too.
-pub fn copied(payload: &Payload) -> Carried {
-    match payload {
-        Payload::None => Carried::None,
-        Payload::Inline(bytes) => Carried::Inline(bytes.to_vec()),
-        Payload::Shared(_) => Carried::Shared(payload.copied()),
-    }
-}
-
-/// Bytes as the payload that they were.
-pub fn payload(carried: Carried) -> std::io::Result<Payload> {
+/// What a message has of it as the payload that it was.
+pub fn payload(carried: Carried, post: &Post) -> std::io::Result<Payload> {
     match carried {
         Carried::None | Carried::Object(_) | Carried::World(_) => Ok(Payload::None),
         Carried::Inline(bytes) => Ok(Payload::Inline(bytes.into())),
         Carried::Shared(bytes) => Payload::of(bytes),
+        Carried::Body(length) => post.body().payload(length),
     }
 }
 

@@ -51,7 +51,7 @@ impl Source {
     }
 
     /// Appends so many bytes from `at` on; none when they cannot be read.
-    fn read(&self, at: u64, length: usize, to: &mut Vec<u8>) {
+    pub fn read(&self, at: u64, length: usize, to: &mut Vec<u8>) {
         match self {
             Self::Bytes(bytes) => to.extend_from_slice(&bytes[at as usize..][..length]),
             Self::File { file, from, .. } => {

@@ -87,11 +87,10 @@ impl Line {
     }
 
     /// Writes a frame, as far as that goes without waiting.
-    pub fn put(&self, header: &[u8], carried: Carried) {
+    pub fn put(&self, header: &[u8], payload: io::Result<Payload>) {
         let mut channel = self.channel.borrow_mut();
         // Whoever reads it is told by its end, also that there is no memory for it here.
-        let queued = carry::payload(carried)
-            .is_ok_and(|payload| channel.queue_raw(header, &payload).is_ok());
+        let queued = payload.is_ok_and(|payload| channel.queue_raw(header, &payload).is_ok());
         if !queued {
             let _ = rustix::net::shutdown(channel.socket(), rustix::net::Shutdown::Both);
             return;
@@ -123,7 +122,7 @@ impl Line {
             let frames = self.frames();
             let is_over = ended.is_some() || frames.is_err();
             for (header, payload) in frames.unwrap_or_default() {
-                post.send(&message(header, carry::carried(&payload)));
+                carry::send(post, &payload, |carried| message(header, carried));
             }
             post.has_room().await;
             if is_over {

@@ -97,6 +97,8 @@ pub enum Carried {
     Inline(#[serde(with = "serde_bytes")] Vec<u8>),
     /// In a buffer that is shared within the host.
     Shared(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The same, of so many bytes that it goes before the message: see [`super::body`].
+    Body(u64),
     /// What the node has by this name.
     Object(Content),
     /// The node's memory of this world.
@@ -108,6 +110,7 @@ impl Carried {
     pub fn weight(&self) -> usize {
         let bytes = match self {
             Self::Inline(bytes) | Self::Shared(bytes) => bytes.len(),
+            Self::Body(bytes) => usize::try_from(*bytes).unwrap_or(usize::MAX / 2),
             _ => 0,
         };
         bytes + 64

@@ -3,7 +3,9 @@
 //! through the connection by which they were started, so that no port is open to anybody else. To the hub an engine of a node
 //! is one like any other, but without a connection of its own: it is heard through a seat.
 
+mod aside;
 mod backbone;
+mod body;
 mod bring;
 mod carry;
 mod certificate;

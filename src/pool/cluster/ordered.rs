@@ -39,9 +39,11 @@ const GAP: u8 = 3;
 /// It carries nothing: whoever has all before its number says so, and who has not says that something is missing. What was
 /// sent before it comes before it, or not at all: a way that is only slow is not taken for one that loses.
 const ASK: u8 = 4;
+/// A piece of what the next message has beside itself.
+const BODY: u8 = 5;
 
 /// Appends bytes, the same each time.
-type Writes = Box<dyn Fn(&mut Vec<u8>)>;
+pub type Writes = Box<dyn Fn(&mut Vec<u8>)>;
 
 /// What a fragment carries of a message.
 enum Part {
@@ -98,6 +100,11 @@ impl Outbox {
     /// as that is.
     pub fn push_later(&mut self, length: usize, write: Writes) {
         self.keep(LAST, Part::Later(length, write));
+    }
+
+    /// The next piece of what the message after it has beside itself, in the same way.
+    pub fn push_body(&mut self, length: usize, write: Writes) {
+        self.keep(BODY, Part::Later(length, write));
     }
 
     fn keep(&mut self, kind: u8, part: Part) {
@@ -195,6 +202,8 @@ pub struct Garbage;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Came<'a> {
     Message(Cow<'a, [u8]>),
+    /// The next piece of what the next message has beside itself.
+    Body(&'a [u8]),
     /// More of a message, what was there already, or an acknowledgement.
     Nothing,
 }
@@ -204,6 +213,8 @@ pub enum Came<'a> {
 pub struct Inbox {
     next: u64,
     begun: Vec<u8>,
+    /// Bytes that have come beside it.
+    body: usize,
     /// Something was missing.
     gap: bool,
     /// Fragments since it was last told.
@@ -234,7 +245,7 @@ impl Inbox {
             number(1).ok_or(Garbage)?,
             number(9).ok_or(Garbage)?,
         );
-        if received > outbox.first + outbox.kept.len() as u64 || kind > ASK {
+        if received > outbox.first + outbox.kept.len() as u64 || kind > BODY {
             return Err(Garbage);
         }
         outbox.acknowledged(received);
@@ -263,11 +274,18 @@ impl Inbox {
             self.gap |= number > self.next;
             return Ok(Came::Nothing);
         }
-        if part.len() > LONGEST || self.begun.len() + part.len() > LONGEST_MESSAGE {
+        if part.len() > LONGEST || self.begun.len() + self.body + part.len() > LONGEST_MESSAGE {
             return Err(Garbage);
         }
         self.next += 1;
         self.gap = false;
+        if kind == BODY {
+            self.body += part.len();
+            return Ok(Came::Body(part));
+        }
+        if kind == LAST {
+            self.body = 0;
+        }
         if kind == LAST && self.begun.is_empty() {
             return Ok(Came::Message(Cow::Borrowed(part)));
         }
@@ -278,9 +296,14 @@ impl Inbox {
         })
     }
 
+    /// Whether there is something to tell.
+    pub fn is_to_tell(&self) -> bool {
+        self.untold > 0 || self.asked
+    }
+
     /// What tells the other side how far this one is, when there is something to tell.
     pub fn tell(&mut self) -> Option<Vec<u8>> {
-        if self.untold == 0 && !self.asked {
+        if !self.is_to_tell() {
             return None;
         }
         (self.untold, self.asked) = (0, false);
@@ -317,7 +340,7 @@ mod tests {
         let messages: Vec<Vec<u8>> = (0..200_usize)
             .map(|n| vec![n as u8; [0, 1, 70, 5000, LONGEST, 3 * LONGEST + 1][n % 6]])
             .collect();
-        let (mut pushed, mut seen) = (0, Vec::new());
+        let (mut pushed, mut seen, mut body) = (0, Vec::new(), Vec::new());
         let mut way: VecDeque<Vec<u8>> = VecDeque::new();
         for round in 0..1_000_000 {
             if seen.len() == messages.len() && outbox.kept.is_empty() {
@@ -330,6 +353,10 @@ mod tests {
                     let write = move |to: &mut Vec<u8>| to.extend_from_slice(&message);
                     outbox.push_later(LONGEST, Box::new(write));
                 } else {
+                    for piece in 0..pushed % 3 {
+                        let write = move |to: &mut Vec<u8>| to.push(piece as u8);
+                        outbox.push_body(1, Box::new(write));
+                    }
                     outbox.push(message);
                 }
                 pushed += 1;
@@ -347,8 +374,17 @@ mod tests {
                 if random.u8(..) < 20 {
                     way.push_back(fragment.clone());
                 }
-                if let Came::Message(message) = inbox.take(&fragment, &mut back).unwrap() {
-                    seen.push(message.into_owned());
+                match inbox.take(&fragment, &mut back).unwrap() {
+                    Came::Body(piece) => body.extend_from_slice(piece),
+                    Came::Message(message) => {
+                        let pieces = match message.len() {
+                            LONGEST => 0,
+                            _ => seen.len() % 3,
+                        };
+                        assert_eq!(std::mem::take(&mut body), [0, 1][..pieces]);
+                        seen.push(message.into_owned());
+                    }
+                    Came::Nothing => {}
                 }
             }
             if random.u8(..) < 100

@@ -14,8 +14,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use super::body::Body;
 use super::message::{GIVEN_UP, Join};
-use super::ordered::{Came, Garbage, Inbox, Outbox};
+use super::ordered::{Came, Garbage, Inbox, Outbox, Writes};
 use super::pace::Pace;
 use super::users::inbox;
 use crate::wire::memory_file;
@@ -134,6 +135,8 @@ pub struct Post {
     fast: Option<String>,
     outbox: RefCell<Outbox>,
     inbox: RefCell<Inbox>,
+    /// What has come beside the next message.
+    body: RefCell<Body>,
     pace: RefCell<Pace>,
     /// Messages that overtake, and how many there were; how many have come from the other end.
     urgent: RefCell<VecDeque<Vec<u8>>>,
@@ -160,6 +163,7 @@ impl Post {
             fast,
             outbox: RefCell::default(),
             inbox: RefCell::default(),
+            body: RefCell::default(),
             pace: RefCell::default(),
             urgent: RefCell::default(),
             hurried: Cell::new(0),
@@ -195,6 +199,19 @@ impl Post {
             };
             self.queue(|outbox| outbox.push_later(length, Box::new(write)));
         }
+    }
+
+    /// Queues a piece of what the next message has beside itself, before which nothing else is sent: see
+    /// [`super::carry::send`].
+    pub fn send_body(&self, length: usize, write: Writes) {
+        if !self.is_closed.get() {
+            self.queue(|outbox| outbox.push_body(length, write));
+        }
+    }
+
+    /// What has come beside the message that is being told.
+    pub fn body(&self) -> Body {
+        self.body.take()
     }
 
     /// None once nothing is sent any more.
@@ -310,9 +327,15 @@ impl Post {
             came
         };
         self.due.notify_one();
-        if let Came::Message(bytes) = came {
-            let (message, behind) = postcard::take_from_bytes(&bytes).map_err(|_| Garbage)?;
-            told(message, behind);
+        match came {
+            Came::Message(bytes) => {
+                let (message, behind) = postcard::take_from_bytes(&bytes).map_err(|_| Garbage)?;
+                told(message, behind);
+                // Nobody wanted it.
+                drop(self.body());
+            }
+            Came::Body(piece) => self.body.borrow_mut().put(piece),
+            Came::Nothing => {}
         }
         Ok(())
     }
@@ -374,9 +397,15 @@ impl Post {
             }
             let waits = self.outbox.borrow().is_waiting();
             let ask = self.progress.get() + ASK;
+            let tells = self.inbox.borrow().is_to_tell();
+            // Whoever has nothing to say sleeps until there is something.
+            let until = match (tells, waits) {
+                (true, _) => Instant::now() + TELL,
+                (false, _) => ask,
+            };
             tokio::select! {
                 () = self.due.notified() => {}
-                () = tokio::time::sleep(TELL) => self.tell().await,
+                () = tokio::time::sleep_until(until), if tells || waits => self.tell().await,
             }
             if waits && Instant::now() >= ask {
                 self.progress.set(Instant::now());

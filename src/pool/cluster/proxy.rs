@@ -56,7 +56,7 @@ impl Proxy {
     /// An engine of which something cannot be heard is ended.
     pub fn frame(&self, peer: &Peer, message: FromEngine, carried: Carried) {
         let weight = carried.weight() as u64;
-        match carry::payload(carried) {
+        match carry::payload(carried, &peer.post) {
             Ok(payload) if !self.is_over.get() => self.seat.frame(message, payload, weight),
             Ok(_) => {}
             Err(error) => {
@@ -129,7 +129,8 @@ impl Proxy {
     fn said(&self, peer: &Peer, message: ToEngine, payload: &Payload) {
         let engine = self.engine;
         let mut message = message;
-        let carried = match (&mut message, payload) {
+        // What goes in the payload's place.
+        let instead = match (&mut message, payload) {
             (ToEngine::Artifact { artifact, why }, Payload::Shared(file)) => {
                 let content = Content::Artifact(artifact.content);
                 let given = peer.give(content, engine, || {
@@ -142,10 +143,10 @@ impl Proxy {
                     Ok(Source::Bytes(bytes))
                 });
                 match given {
-                    Ok(()) => Carried::Object(content),
+                    Ok(()) => Some(Carried::Object(content)),
                     Err(error) => {
                         *why = carry::Uncarried::Unread(error).to_string();
-                        Carried::None
+                        Some(Carried::None)
                     }
                 }
             }
@@ -153,28 +154,32 @@ impl Proxy {
                 let content = Content::Capture(*hash);
                 // What is in memory can be read.
                 let _ = peer.give(content, engine, || Ok(Source::of(payload)));
-                Carried::Object(content)
+                Some(Carried::Object(content))
             }
             (ToEngine::ForgetCapture { hash }, _) => {
                 peer.forget(Content::Capture(*hash), engine);
-                Carried::None
+                Some(Carried::None)
             }
-            (ToEngine::Environment { name, value }, payload) => {
+            (ToEngine::Environment { name, value }, _) => {
                 peer.stores.note(name, value.as_deref());
-                carry::copied(payload)
+                None
             }
-            (ToEngine::World { .. }, Payload::Shared(file)) => peer.worlds.give(file),
-            (ToEngine::Run { .. }, payload) => {
+            (ToEngine::World { .. }, Payload::Shared(file)) => Some(peer.worlds.give(file)),
+            (ToEngine::Run { .. }, _) => {
                 // Its ranks know then who is in it.
                 peer.worlds.look();
-                carry::copied(payload)
+                None
             }
-            (_, payload) => carry::copied(payload),
+            _ => None,
         };
-        peer.post.send(&ToNode::Frame {
+        let payload = match instead {
+            None => payload,
+            Some(_) => &Payload::None,
+        };
+        carry::send_copy(&peer.post, payload, |carried| ToNode::Frame {
             engine,
             message: Box::new(message),
-            carried,
+            carried: instead.unwrap_or(carried),
         });
     }
 }

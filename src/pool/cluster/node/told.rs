@@ -50,7 +50,7 @@ impl Node {
                 carried,
             } => {
                 if let Some(line) = node.lines.borrow().get(&line) {
-                    line.put(&header, carried);
+                    line.put(&header, carry::payload(carried, &node.post));
                 }
             }
             ToNode::LineOver { line } => {
@@ -159,7 +159,7 @@ impl Node {
                     Payload::None
                 }))
             }
-            (carried, _) => carry::payload(carried).map_err(Uncarried::There),
+            (carried, _) => carry::payload(carried, &node.post).map_err(Uncarried::There),
         }
     }
 
@@ -178,12 +178,13 @@ impl Node {
         let ends = matches!(message, FromEngine::RunDone { .. });
         node.with(engine, |it| node.tell_of_rank(it.rank(), ends));
         if !matches!(message, FromEngine::Connect { .. }) {
-            let carried = carry::carried(&payload);
-            node.with(engine, |it| it.frames.spend(carried.weight()));
-            return node.post.send(&FromNode::Frame {
-                engine,
-                message,
-                carried,
+            return carry::send(&node.post, &payload, |carried| {
+                node.with(engine, |it| it.frames.spend(carried.weight()));
+                FromNode::Frame {
+                    engine,
+                    message,
+                    carried,
+                }
             });
         }
         let line = node.next_line();

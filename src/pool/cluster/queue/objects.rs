@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::schema::{Large, Manifest, Names, Stored, content, large_object, object, record};
 use crate::ids::JobId;
+use crate::pool::cluster::aside::aside;
 
 /// Bytes of an object's part: each is a message.
 const PART_LENGTH: usize = 512 * 1024;
@@ -99,7 +100,8 @@ impl Objects {
 
     /// Writes an object that says what its content is, and gives that. The crate's own waits for each part to be stored before it sends the next.
     async fn write(&self, bucket: String, name: String, bytes: &Bytes) -> io::Result<u128> {
-        let content = content(bytes);
+        let hashed = bytes.clone();
+        let content = aside(bytes.len(), move || content(&hashed)).await;
         let inbox = self.client.new_inbox();
         let nuid = inbox.rsplit('.').next().unwrap_or_default().to_owned();
         let parts = Subject::from(parts(&bucket, &nuid));
@@ -240,8 +242,13 @@ impl Objects {
             }
         }
         let parts: Vec<Bytes> = parts.into_values().collect();
-        let bytes = parts.concat();
-        let content = content(&bytes);
+        let length = parts.iter().map(Bytes::len).sum();
+        let whole = move || {
+            let bytes = parts.concat();
+            let content = content(&bytes);
+            (bytes, content)
+        };
+        let (bytes, content) = aside(length, whole).await;
         let is_whole = about.description == Some(object(content));
         match is_whole && expected.is_none_or(|expected| expected == content) {
             true => Ok(bytes),

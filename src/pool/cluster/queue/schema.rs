@@ -405,6 +405,15 @@ impl Done {
         }
         Some(self.parts)
     }
+
+    /// Of its results.
+    pub fn bytes(&self) -> usize {
+        let of = |part: &Part| match part {
+            Part::Ran { results, .. } => results.len(),
+            Part::GivenUp { .. } => 0,
+        };
+        self.parts.iter().map(of).sum()
+    }
 }
 
 impl Part {

@@ -10,7 +10,7 @@ use super::super::line::Line;
 use super::super::message::{FromNode, LineId, Pulse, ToNode};
 use super::super::ordered::Garbage;
 use super::super::proxy::Proxy;
-use super::super::{post, queue};
+use super::super::{carry, post, queue};
 use super::fit::why_not;
 use super::{Peer, Side, stores};
 use crate::ids::EngineId;
@@ -110,7 +110,7 @@ impl Side {
                 carried,
             } => {
                 if let Some(line) = peer.lines.borrow().get(&line) {
-                    line.put(&header, carried);
+                    line.put(&header, carry::payload(carried, &peer.post));
                 }
             }
             FromNode::LineOver { line } => {

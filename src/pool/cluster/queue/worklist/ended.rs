@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::super::schema::{LARGEST, Large, Part, content, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
 use crate::ids::JobId;
+use crate::pool::cluster::aside::aside;
 
 /// How often it is looked whether results are stored.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -24,7 +25,7 @@ impl Worklist {
         };
         let done = state.into_done();
         let fails = !self.collects(job) && done.parts.iter().any(Part::fails);
-        let mut told = message(&done);
+        let mut told = aside(done.bytes(), move || message(&done)).await;
         if told.len() > LARGEST {
             let result = Bytes::from(told).slice(1..);
             let Some(large) = self.store(&held, &result).await else {
@@ -49,7 +50,9 @@ impl Worklist {
         let (job, piece) = (held.taken.job, held.taken.piece);
         let mut refused: Option<Instant> = None;
         // What another node stores of the same piece is another object, unless it is the same.
-        let name = format!("result.{piece}.{:032x}", content(result));
+        let hashed = result.clone();
+        let content = aside(result.len(), move || content(&hashed)).await;
+        let name = format!("result.{piece}.{content:032x}");
         let name = large_object(job, &name);
         for tried in 0_u32.. {
             if self.taker.is_held() {
