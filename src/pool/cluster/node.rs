@@ -16,7 +16,7 @@ mod urgent;
 mod world;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
@@ -40,7 +40,7 @@ use super::queue::Worklist;
 use super::server;
 use super::shelf::Shelf;
 use super::tunnel::Tunnels;
-use crate::ids::EngineId;
+use crate::ids::{EngineId, JobId};
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
 use crate::pool::process::Environment;
@@ -235,7 +235,8 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                         node.compare_clocks(beat.sent);
                         if let Ok(pulse) = postcard::to_stdvec(&node.pulse(beat)) {
                             let to = subject(&format!("pulse.{number}"));
-                            let _ = client.publish(to, pulse.into()).await;
+                            // It waits when the server does not take what is sent to it, and there is more to look at.
+                            let _ = tokio::time::timeout(TICK, client.publish(to, pulse.into())).await;
                         }
                     }
                 },
@@ -338,6 +339,8 @@ struct Node {
     /// The session is gone, and another may come.
     is_left: Cell<bool>,
     refused: RefCell<Option<NodeFault>>,
+    /// Of which the session was told that they cannot be read on the server.
+    unreadable: RefCell<BTreeSet<JobId>>,
 }
 
 impl Node {
@@ -361,6 +364,7 @@ impl Node {
             over: Notify::new(),
             is_left: Cell::new(false),
             refused: RefCell::default(),
+            unreadable: RefCell::default(),
         })
     }
 

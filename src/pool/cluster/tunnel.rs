@@ -157,7 +157,14 @@ pub struct Tunnels(RefCell<HashMap<LineId, Rc<Tunnel>>>);
 
 impl Tunnels {
     pub fn add(&self, number: LineId, tunnel: Rc<Tunnel>) {
-        self.0.borrow_mut().insert(number, tunnel);
+        let before = self.0.borrow_mut().insert(number, tunnel);
+        if let Some(before) = before {
+            before.hang_up();
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.borrow().len()
     }
 
     /// Whether it was there.

@@ -31,6 +31,9 @@ pub const ROLE: &str = "__hold";
 /// How long a session may take to take an answer.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// How long nobody is let in when no more files may be open.
+const FULL: Duration = Duration::from_millis(100);
+
 /// How often it is looked at what is due.
 const GLANCE: Duration = Duration::from_secs(1);
 
@@ -216,8 +219,13 @@ fn accept(listener: UnixListener, events: Sender<Happens>) -> io::Result<()> {
         .name("accept".to_owned())
         .spawn(move || {
             for (connection, stream) in (0..).zip(listener.incoming()) {
+                let Ok(stream) = stream else {
+                    // No more files may be open: some are closed soon.
+                    std::thread::sleep(FULL);
+                    continue;
+                };
                 // One that cannot be served sees its end.
-                let _ = stream.and_then(|stream| read(connection, stream, &events));
+                let _ = read(connection, stream, &events);
             }
         })?;
     Ok(())

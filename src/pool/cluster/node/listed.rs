@@ -1,6 +1,7 @@
 //! What a node of a durable cluster does beside what its session tells it: its engines have pieces of the queue too, and go on
 //! with them when the session is gone.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -172,10 +173,12 @@ impl Node {
         self.post.send(&FromNode::Holding { job, pieces });
     }
 
-    /// Tells of what cannot be read on the server.
+    /// Tells of what cannot be read on the server, or is not taken there: once, as long as that goes on.
     pub(super) fn tell_unreadable(&self) {
         let found = self.list.iter().flat_map(|list| list.unreadable());
-        for (job, why) in found {
+        let found: BTreeMap<JobId, String> = found.collect();
+        let before = self.unreadable.replace(found.keys().copied().collect());
+        for (job, why) in found.into_iter().filter(|(job, _)| !before.contains(job)) {
             self.post.send(&FromNode::Unreadable { job, why });
         }
     }

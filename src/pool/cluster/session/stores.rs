@@ -17,6 +17,9 @@ use super::Peer;
 use crate::store::place::dial;
 use crate::store::redis::{self, REDIS_URL};
 
+/// Connections to stores that a node may have at the same time: each is an open file of this process.
+const MOST: usize = 1024;
+
 /// Sockets of this host, as the environment of engines has named them.
 #[derive(Default)]
 pub struct Named(RefCell<BTreeSet<String>>);
@@ -56,7 +59,10 @@ fn socket_of(address: &str) -> Option<std::path::PathBuf> {
 
 /// A process on the node has opened a connection to a store.
 pub fn connect(peer: &Rc<Peer>, named: &Named, number: LineId, address: &str) {
-    let opened = named.dial(address).and_then(Tunnel::of);
+    let opened = match peer.tunnels.count() < MOST {
+        true => named.dial(address).and_then(Tunnel::of),
+        false => Err(io::ErrorKind::QuotaExceeded.into()),
+    };
     let Ok(tunnel) = opened else {
         return peer.post.send(&ToNode::Tunnel(number, Word::Over));
     };
