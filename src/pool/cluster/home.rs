@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::aside;
 use super::backbone::Backbone;
+use super::drop_aside;
 use super::joins::JoinFiles;
 use super::kept::Kept;
 use super::launch::{self, Reached, Way};
@@ -52,7 +52,7 @@ impl Home {
         match self {
             Self::Own(own) => {
                 let gone = own.slurm().take();
-                gone.into_iter().for_each(aside);
+                gone.into_iter().for_each(drop_aside);
             }
             Self::Kept(kept) => kept.recall(),
         }
@@ -147,7 +147,7 @@ impl Own {
         let write = |file: &Path| self.join_file(Some(file)).map(drop);
         let slurm = Slurm::start(asked, from, write)?;
         let before = self.slurm().replace(slurm);
-        before.into_iter().for_each(aside);
+        before.into_iter().for_each(drop_aside);
         Ok(())
     }
 

@@ -434,6 +434,6 @@ impl WorldBell {
 }
 
 /// Ends something that may take its time.
-fn aside<T: Send + 'static>(what: T) {
+fn drop_aside<T: Send + 'static>(what: T) {
     std::thread::spawn(move || drop(what));
 }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
-use super::super::aside;
 use super::super::backbone::Backbone;
+use super::super::drop_aside;
 use super::super::joins::JoinFiles;
 use super::super::launch::{self, Reached, Way};
 use super::super::message::Join;
@@ -404,7 +404,7 @@ impl Holder {
                 let asked = (self.epoch, question);
                 self.slurm
                     .extract_if(.., |(of, _)| *of == asked)
-                    .for_each(aside);
+                    .for_each(drop_aside);
             }
             Ask::Add { .. }
             | Ask::Drop { .. }
@@ -446,7 +446,7 @@ impl Holder {
         self.looked = Instant::now();
         let is_over =
             |(_, slurm): &mut Submitted| matches!(slurm.look().0, SlurmState::Over { .. });
-        self.slurm.extract_if(.., is_over).for_each(aside);
+        self.slurm.extract_if(.., is_over).for_each(drop_aside);
     }
 
     fn attach(&mut self, connection: Connection, who: Who, steal: bool) {
