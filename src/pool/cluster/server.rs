@@ -94,7 +94,7 @@ impl Private {
         let users = Users::of(&cluster, is_durable).map_err(failed)?;
         let configuration = configuration(&place, &cluster, certificate.is_some(), &users);
         configured::write(folder.path(), &configuration).map_err(|error| {
-            let says = format!("{}: {error}", folder.path().display());
+            let says = format!("{}: {error}", folder.path().join(CONFIGURATION).display());
             failed(std::io::Error::new(error.kind(), says))
         })?;
         let arguments = ["-c", CONFIGURATION].map(OsStr::new);
