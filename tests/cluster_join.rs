@@ -242,8 +242,12 @@ fn an_item_outlives_nodes_that_are_told_to_end() {
          std::thread::sleep(std::time::Duration::from_millis(5)) }}; x * 2 }}"
     ));
     session.cell("%map -a --chunk 1 long over 21..22u64");
-    // Others are ignored where who runs the tests ignores them.
-    for signal in [Signal::SIGTERM; 4] {
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+    ] {
         let has_it = |nodes: &[Node]| {
             let pid: i32 = fs::read_to_string(&at).ok()?.parse().ok()?;
             nodes.iter().position(|node| node.pid() == pid)

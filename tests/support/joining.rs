@@ -15,8 +15,9 @@ impl Node {
     }
 
     pub fn with(file: &Path, options: &[&str]) -> Self {
-        let child = Command::new(BINARY)
-            .args(["node", "--join"])
+        // It hears of what ends it, also where who runs the tests ignores that.
+        let child = Command::new("env")
+            .args(["--default-signal=HUP,INT", BINARY, "node", "--join"])
             .arg(file)
             .args(options)
             .stdin(Stdio::null())
