@@ -56,17 +56,13 @@ impl Magic for Help {
         let name = name.trim_start_matches('%');
         let Some(magic) = find(name) else {
             let report = Report::usage(format!("there is no magic %{name}"));
-            if guide::page(name).is_some() {
-                let hint = format!("`%guide {name}` is a page of the guide");
-                return Err(report.hint(hint).into());
-            }
-            return Err(
-                match suggest::magic(name, ALL.iter().map(|magic| magic.name)) {
-                    Some(near) => report.hint(format!("did you mean %{near}?")),
-                    None => report.hint("`%help` lists them"),
-                }
-                .into(),
-            );
+            let near = suggest::magic(name, ALL.iter().map(|magic| magic.name));
+            let hint = match (guide::page(name), near) {
+                (Some(_), _) => format!("`%guide {name}` is a page of the guide"),
+                (None, Some(near)) => format!("did you mean %{near}?"),
+                (None, None) => "`%help` lists them".to_owned(),
+            };
+            return Err(report.hint(hint).into());
         };
         sink.send(Event::Text(explain(magic)));
         Ok(())

@@ -57,6 +57,26 @@ impl FormerJob {
             last,
             unknown,
         } = self.now()?;
+        if let Some(why) = unknown {
+            let job = self.job;
+            return Some(JobStatus {
+                job,
+                what: UNKNOWN.to_owned(),
+                unit: CHUNKS,
+                state: match is_cancelled {
+                    true => JobState::Cancelled,
+                    false => JobState::Failed,
+                },
+                done,
+                total: Some(pieces),
+                elapsed: Duration::ZERO,
+                pool: self.pool.clone(),
+                bytes: 0,
+                why: Some(format!(
+                    "what it is cannot be read on the server: {why}; `%jobs --drop {job}` forgets it"
+                )),
+            });
+        }
         let is_over = is_cancelled || has_failed || done >= pieces;
         // Of pieces that neither wait nor have results the server knows nothing any more.
         let is_lost = is_over
@@ -73,21 +93,18 @@ impl FormerJob {
             false => (CHUNKS, done, pieces),
         };
         let until = match is_over {
-            _ if unknown.is_some() => manifest.began,
             true => last.unwrap_or(manifest.began),
             false => since_1970(),
         };
         Some(JobStatus {
             job: self.job,
             what: match manifest.function.is_empty() {
-                _ if unknown.is_some() => UNKNOWN.to_owned(),
                 true => CALL.to_owned(),
                 false => manifest.function,
             },
             unit,
             state: match (is_cancelled, is_over) {
                 (true, _) => JobState::Cancelled,
-                _ if unknown.is_some() => JobState::Failed,
                 _ if is_lost || has_failed => JobState::Failed,
                 (_, true) => JobState::Done,
                 _ => JobState::Running,
@@ -98,10 +115,6 @@ impl FormerJob {
             pool: self.pool.clone(),
             bytes: 0,
             why: match (is_lost, has_failed) {
-                _ if unknown.is_some() => unknown.map(|why| {
-                    let job = self.job;
-                    format!("what it is cannot be read on the server: {why}; `%jobs --drop {job}` forgets it")
-                }),
                 (true, _) => Some(
                     "the server has lost the rest of its chunks; `%result` takes what there is"
                         .to_owned(),

@@ -101,7 +101,6 @@ impl Home {
                             // It gives back what it has.
                             reached.ends();
                         }
-                        drop(reached);
                     }
                     // A server that cannot be told is none for anybody, and the cluster may have ended.
                     let server = number.zip(server.upgrade());

@@ -399,10 +399,7 @@ impl Post {
             let ask = self.progress.get() + ASK;
             let tells = self.inbox.borrow().is_to_tell();
             // Whoever has nothing to say sleeps until there is something.
-            let until = match (tells, waits) {
-                (true, _) => Instant::now() + TELL,
-                (false, _) => ask,
-            };
+            let until = if tells { Instant::now() + TELL } else { ask };
             tokio::select! {
                 () = self.due.notified() => {}
                 () = tokio::time::sleep_until(until), if tells || waits => self.tell().await,

@@ -172,15 +172,15 @@ impl Proxy {
             }
             _ => None,
         };
-        let payload = match instead {
-            None => payload,
-            Some(_) => &Payload::None,
-        };
-        carry::send_copy(&peer.post, payload, |carried| ToNode::Frame {
+        let frame = |carried| ToNode::Frame {
             engine,
             message: Box::new(message),
-            carried: instead.unwrap_or(carried),
-        });
+            carried,
+        };
+        match instead {
+            Some(carried) => peer.post.send(&frame(carried)),
+            None => carry::send_copy(&peer.post, payload, frame),
+        }
     }
 }
 

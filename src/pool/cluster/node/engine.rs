@@ -15,6 +15,7 @@ use super::super::message::FromNode;
 use super::super::page::{self, Change};
 use super::super::queue::Hand;
 use super::Node;
+use super::entry::ENDS;
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::{DeathCause, Stream};
 use crate::pool::Launch;
@@ -70,8 +71,7 @@ const TOGETHER: Duration = Duration::from_millis(100);
 
 /// Whether an engine has ended as others do at the same time.
 fn is_told_to_all(cause: &DeathCause) -> bool {
-    let told = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
-    told.into_iter()
+    ENDS.into_iter()
         .any(|signal| *cause == DeathCause::Signal(signal as i32))
 }
 

@@ -80,11 +80,13 @@ pub(super) fn input_ended() -> std::io::Result<oneshot::Receiver<()>> {
     Ok(ended)
 }
 
+/// The signals by which processes are told to end.
+pub(super) const ENDS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
+
 /// Tells of the first signal that would end this process: its host is needed for something else, or Slurm's time for it is over.
 pub(super) fn told_to_end() -> std::io::Result<oneshot::Receiver<Signal>> {
-    let all = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
     // Those of `nohup` stay ignored.
-    let caught = all.into_iter().filter(|signal| !is_ignored(*signal));
+    let caught = ENDS.into_iter().filter(|signal| !is_ignored(*signal));
     let mut signals = Signals::new(caught.map(|signal| signal as i32))?;
     let (told, asked) = oneshot::channel();
     std::thread::Builder::new()

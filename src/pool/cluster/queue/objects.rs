@@ -74,7 +74,8 @@ impl Objects {
         }
         let (bucket, name) = (self.names.objects(), object(content));
         let before = { self.contents().await?.info(&name).await }.ok();
-        self.write(bucket.clone(), name, bytes).await?;
+        let content = content_of(bytes).await;
+        self.write(bucket.clone(), name, content, bytes).await?;
         // What is left of a damaged one goes.
         if let Some(before) = before {
             self.purge(&bucket, &before.nuid).await?;
@@ -92,16 +93,20 @@ impl Objects {
         { self.contents().await?.delete(object(content)).await }.map_err(other)
     }
 
-    /// Stores a large record; what names it from then on.
-    pub async fn put_large(&self, name: String, bytes: &Bytes) -> io::Result<Large> {
-        let content = self.write(self.names.large(), name.clone(), bytes).await?;
-        Ok(Large { name, content })
+    /// Stores a large record, which these bytes are.
+    pub async fn put_large(&self, large: &Large, bytes: &Bytes) -> io::Result<()> {
+        let (bucket, name) = (self.names.large(), large.name.clone());
+        self.write(bucket, name, large.content, bytes).await
     }
 
-    /// Writes an object that says what its content is, and gives that. The crate's own waits for each part to be stored before it sends the next.
-    async fn write(&self, bucket: String, name: String, bytes: &Bytes) -> io::Result<u128> {
-        let hashed = bytes.clone();
-        let content = aside(bytes.len(), move || content(&hashed)).await;
+    /// Writes an object that says what its content is. The crate's own waits for each part to be stored before it sends the next.
+    async fn write(
+        &self,
+        bucket: String,
+        name: String,
+        content: u128,
+        bytes: &Bytes,
+    ) -> io::Result<()> {
         let inbox = self.client.new_inbox();
         let nuid = inbox.rsplit('.').next().unwrap_or_default().to_owned();
         let parts = Subject::from(parts(&bucket, &nuid));
@@ -155,7 +160,7 @@ impl Objects {
             .publish_with_headers(subject, headers, about)
             .await;
         told.map_err(other)?.await.map_err(other)?;
-        Ok(content)
+        Ok(())
     }
 
     pub async fn get_large(&self, large: &Large) -> io::Result<Vec<u8>> {
@@ -287,6 +292,12 @@ impl Objects {
 async fn is_stored((sent, _room): (PublishAckFuture, SemaphorePermit<'_>)) -> io::Result<()> {
     sent.await.map_err(other)?;
     Ok(())
+}
+
+/// What names the content of these bytes; of many it is found beside the thread.
+pub async fn content_of(bytes: &Bytes) -> u128 {
+    let bytes = bytes.clone();
+    aside(bytes.len(), move || content(&bytes)).await
 }
 
 /// The subject of an object's parts.

@@ -171,13 +171,13 @@ impl Taker {
     /// Sees to it that so many pieces of each lane are asked for. What has time is left, unless it was before (`is_late`): one
     /// request is for several pieces then, and none goes while an engine begins with one. When to come back for it.
     pub async fn ask(&self, room: usize, is_late: bool) -> Option<Duration> {
-        let mut left = None;
         if self.is_held() {
-            return left;
+            return None;
         }
         if self.refused.get().is_some_and(|at| at.elapsed() < REFUSED) {
             return Some(REFUSED);
         }
+        let mut left = None;
         for lane in Lane::ALL {
             let waits: usize = {
                 let mut requests = self.requests.borrow_mut();

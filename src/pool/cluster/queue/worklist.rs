@@ -187,10 +187,8 @@ impl Worklist {
         loop {
             let is_late = later.is_some_and(|later| later <= Instant::now());
             let left = self.taker.ask(self.room_for(), is_late).await;
-            later = match later.filter(|_| !is_late) {
-                None => left.map(|left| Instant::now() + left),
-                waits => left.and(waits),
-            };
+            let waits = later.filter(|_| !is_late);
+            later = left.map(|left| waits.unwrap_or_else(|| Instant::now() + left));
             tokio::select! {
                 // A job is known before its pieces come, which come after its manifest.
                 biased;

@@ -11,8 +11,9 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use super::super::line::{Begin, Ear, Order, Told};
+use super::super::objects::content_of;
 use super::super::schema::{
-    Inputs, LARGEST, Lane, Manifest, Work, content, large_object, message, named,
+    Inputs, LARGEST, Lane, Large, Manifest, Work, content, large_object, message, named,
 };
 use super::{GLANCE, Job, Publisher, patiently};
 use crate::ids::JobId;
@@ -218,10 +219,13 @@ impl Publisher {
             job.large.borrow_mut().push(name.clone());
         }
         let record = Bytes::from(message).slice(1..);
+        let content = content_of(&record).await;
+        let large = Large { name, content };
         let put = async || {
             self.needs_room()?;
-            self.objects.put_large(name.clone(), &record).await
+            self.objects.put_large(&large, &record).await
         };
-        Ok(named(&patiently(put).await?).into())
+        patiently(put).await?;
+        Ok(named(&large).into())
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use super::super::schema::{LARGEST, Large, Part, content, large_object, message, named};
+use super::super::objects::content_of;
+use super::super::schema::{LARGEST, Large, Part, large_object, message, named};
 use super::{Held, KEEP, UNTAKEN, Worklist};
 use crate::ids::JobId;
 use crate::pool::cluster::aside::aside;
@@ -50,16 +51,15 @@ impl Worklist {
         let (job, piece) = (held.taken.job, held.taken.piece);
         let mut refused: Option<Instant> = None;
         // What another node stores of the same piece is another object, unless it is the same.
-        let hashed = result.clone();
-        let content = aside(result.len(), move || content(&hashed)).await;
-        let name = format!("result.{piece}.{content:032x}");
-        let name = large_object(job, &name);
+        let content = content_of(result).await;
+        let name = large_object(job, &format!("result.{piece}.{content:032x}"));
+        let large = Large { name, content };
         for tried in 0_u32.. {
             if self.taker.is_held() {
                 refused = None;
             } else {
-                match self.taker.objects.put_large(name.clone(), result).await {
-                    Ok(large) => return Some(large),
+                match self.taker.objects.put_large(&large, result).await {
+                    Ok(()) => return Some(large),
                     Err(error) => {
                         let since = *refused.get_or_insert_with(Instant::now);
                         if since.elapsed() > UNTAKEN {
