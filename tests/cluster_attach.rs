@@ -640,6 +640,8 @@ fn nothing_is_left_of_interrupted_maps() {
         // Values are captured anew when they have changed.
         session.cell(&format!("much[0] = {};", round + 1));
         session.enter("%map |x: u64| slow(x) + much[x as usize] over 0..2_000u64");
+        // Before, Ctrl-C is a key of the line editor's, which is the next prompt's.
+        session.taken(PATIENCE);
         std::thread::sleep(Duration::from_millis(random.u64(0..latest)));
         session.press_interrupt();
         session.prompt(PATIENCE);

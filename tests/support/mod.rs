@@ -306,7 +306,10 @@ impl Session {
         self.type_keys("\x04");
         match self.ended(PATIENCE) {
             Some(WaitStatus::Exited(_, status)) => status,
-            other => panic!("Ctrl-D ended the session as {other:?}"),
+            other => panic!(
+                "Ctrl-D ended the session as {other:?}; the terminal shows: {:?}",
+                self.screen.text(self.since.saturating_sub(2000))
+            ),
         }
     }
 }
