@@ -253,8 +253,25 @@ fn joined(session: &str) -> ExitCode {
 }
 
 fn node(join: &str, creds: Option<&Path>, slots: Option<u32>) -> ExitCode {
-    match crate::pool::cluster::node::main(join, creds, slots) {
-        Ok(()) => ExitCode::SUCCESS,
+    // Whoever has started it reads this; programs that start nodes take it for an error.
+    let is_seen = std::io::stderr().is_terminal();
+    let joined = |server: &str, slots| {
+        if is_seen {
+            let engines = if slots == 1 { "engine" } else { "engines" };
+            let _ = writeln!(
+                std::io::stderr(),
+                "regatta node: joined the cluster at {server} with {slots} {engines}; Ctrl-C ends this node"
+            );
+        }
+    };
+    match crate::pool::cluster::node::main(join, creds, slots, joined) {
+        Ok(()) => {
+            if is_seen {
+                let over = "the cluster has ended, or this node was taken out of it";
+                let _ = writeln!(std::io::stderr(), "regatta node: {over}");
+            }
+            ExitCode::SUCCESS
+        }
         Err(why) => {
             // Whoever has started it reads this.
             let _ = writeln!(std::io::stderr(), "regatta node: {why}");

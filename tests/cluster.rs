@@ -259,7 +259,11 @@ fn hosts_have_whatever_shells() {
     hosts.force(1, "echo This account is not available.; exit 1");
     contains(
         &session.cell(&start),
-        &["node node1 did not come: This account is not available."],
+        &[
+            "node node1 did not come: This account is not available.",
+            "try the host with `!ssh -F ",
+            " node1 true` first",
+        ],
     );
 }
 

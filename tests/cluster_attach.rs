@@ -570,8 +570,22 @@ fn detached_jobs_need_no_session() {
         &["3 cluster engines"],
     );
     session.cell("let k = 3u64;");
+    contains(
+        &session.cell("%nodes --join-file"),
+        &[
+            "regatta node --join",
+            "on this host alone",
+            "`--listen ADDRESS`",
+        ],
+    );
     // More pieces than wait in the queue of a session that stays, and an error among them.
     session.cell("%map -a --chunk 1 --on-error collect |x: u64| { std::thread::sleep(std::time::Duration::from_millis(10)); if x == 1999 { panic!(\"the last\") }; x * k } over 0..2000u64");
+    // Whoever leaves is told what ends with the session.
+    session.type_keys("\x04");
+    session.shows("job 2 comes to the end of the", PATIENCE);
+    session.shows("of 2000 items that are queued", PATIENCE);
+    session.type_keys("n\r");
+    session.prompt(PATIENCE);
     contains(
         &session.cell("%detach"),
         &[
@@ -601,6 +615,19 @@ fn detached_jobs_need_no_session() {
     );
     contains(&taken, &["1 job is there", "(2000, 5991003, true)"]);
     let mut session = kept.attach();
+    // Results that nobody has taken do not go with the pool by mistake.
+    for stop in ["%pool stop", "%pool stop --all"] {
+        contains(
+            &session.cell(stop),
+            &[
+                "job 2 (done)",
+                "nobody has taken its results",
+                "`let r = %result 2`",
+                "--drop",
+            ],
+        );
+    }
+    contains(&session.cell("%px engine::size() + 70"), &["   73 │"]);
     session.cell("%map -a |x: u64| { std::thread::sleep(std::time::Duration::from_secs(1)); x } over 0..30u64");
     contains(&session.cell("%detach"), &["goes on without"]);
     let cancelled = session.cell("%cancel");
@@ -617,7 +644,9 @@ fn detached_jobs_need_no_session() {
         .lines()
         .find(|line| line.contains("over 0..30") || line.contains("cancelled"));
     contains(line.unwrap_or(&jobs), &["cancelled"]);
-    contains(&session.cell("%jobs --drop all"), &["2 jobs"]);
+    contains(&session.cell("let r = %result 2\nr.len()"), &["2000"]);
+    // Taken, and cancelled: nothing is lost with the pool.
+    contains(&session.cell("%pool stop"), &["stopped"]);
     assert_eq!(session.end(), 0);
 }
 

@@ -40,7 +40,13 @@ fn a_cluster_may_use_a_server_that_is_there() {
     let start = |url: &str| format!("%pool start cluster --url {url}");
     session.enter(&start(&server.url("me:secret@")));
     let name = named(&mut session, &server);
+    // What is shown can be copied, but for what is secret.
     lacks(&session.shown(), &["secret@"]);
+    contains(&session.shown(), &["nats://USER:PASSWORD@127.0.0.1"]);
+    contains(
+        &Node::start(Path::new(&format!("{}/{name}", server.url(""))), 2).says(),
+        &["does not let this node in", "USER:PASSWORD@", "--creds"],
+    );
     let join = format!("{}/{name}", server.url("me:secret@"));
     let node = Node::start(Path::new(&join), 2);
     contains(&session.prompt(PATIENCE), &["2 cluster engines"]);
@@ -109,6 +115,11 @@ fn queues_of_several_sessions_are_beside_each_other_on_a_server_that_is_there() 
     let mut session = Session::start();
     session.enter(&start(&url));
     let name = named(&mut session, &server);
+    // One that would do nothing of what is queued is told so.
+    contains(
+        &Node::start(Path::new(&format!("{url}/{name}")), 2).says(),
+        &["the session does not take this node", "`?durable`"],
+    );
     let node = Node::start(Path::new(&format!("{url}/{name}?durable")), 2);
     contains(&session.prompt(PATIENCE), &["2 cluster engines"]);
     let map = |number: u64| {
@@ -206,7 +217,9 @@ fn a_cluster_on_a_server_that_is_there_is_kept() {
         &["1575"],
     );
     assert!(!streams(&server).is_empty());
-    contains(&session.cell("%pool stop"), &["stopped"]);
+    // Job 1 was another session's to take.
+    contains(&session.cell("%pool stop"), &["job 1 (done)", "--drop"]);
+    contains(&session.cell("%pool stop --drop"), &["stopped"]);
     assert!(node.ended().status.success());
     kept.is_gone(holder, "", Vec::new);
     assert_eq!(streams(&server), Vec::<String>::new());

@@ -10,8 +10,10 @@ use std::process::Command;
 use async_nats::{ConnectOptions, Event};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rexpect::process::PtyProcess;
 use serde_json::Value;
-use support::{PATIENCE, Session, contains, joining::Node, lacks, proc, serving::until};
+use support::screen::Screen;
+use support::{BINARY, PATIENCE, Session, contains, joining::Node, lacks, proc, serving::until};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// The file that the session has written.
@@ -75,12 +77,26 @@ fn nodes_join_by_a_file() {
         &[
             "waiting for 2 nodes",
             "regatta node --join",
+            "scp -p",
             "3 cluster engines",
         ],
     );
     contains(&session.cell("%px engine::rank() * 10"), &["0", "10", "20"]);
     let map = "let r = %map |x: u64| x * 2 over 0..100u64\nr.iter().sum::<u64>()";
     contains(&session.cell(map), &["9900"]);
+
+    // Who starts one at a terminal sees that it has joined, and when it is over.
+    let mut command = Command::new(BINARY);
+    command.args(["node", "--slots", "2", "--join"]).arg(&first);
+    let at_terminal = PtyProcess::new(command).expect("a terminal");
+    let terminal = Screen::new(at_terminal.get_file_handle().expect("its output"));
+    let says = |text: &str| {
+        let is_there = |shown: &str| shown.contains(text).then_some(());
+        let said = terminal.wait(0, PATIENCE, is_there);
+        assert!(said.is_some(), "`{text}`: {}", terminal.text(0));
+    };
+    says("joined the cluster at 127.0.0.1:");
+    says("with 2 engines");
 
     // Another file is another user: it cannot pose as those of the first one, nor hear what they are told.
     let folder = tempfile::tempdir().unwrap();
@@ -187,6 +203,7 @@ fn nodes_join_by_a_file() {
         let ended = node.ended();
         assert!(ended.status.success(), "{ended:?}");
     }
+    says("the cluster has ended");
     assert!(!first.exists() && !second.exists());
     contains(&Node::start(&none, 1).says(), &["cannot be reached"]);
     contains(
@@ -315,6 +332,21 @@ fn a_cluster_that_cannot_listen_says_why() {
     contains(
         &session.cell("%pool start --listen 127.0.0.1"),
         &["`--listen` is for clusters"],
+    );
+    contains(
+        &session.cell("%pool start --need 2"),
+        &["`--need` is for clusters"],
+    );
+    contains(
+        &session.cell("%pool start cluster --listen 127.0.0.1 -n 2"),
+        &["`-n 2` is for hosts", "--slots"],
+    );
+    // Who waits sees for what, also where a launcher's node does not come.
+    session.enter("%pool start cluster --launcher \"sh -c 'sleep 1000'\"");
+    session.shows("waiting for sh -c 'sleep 1000'", PATIENCE);
+    contains(
+        &session.interrupt(),
+        &["interrupted", "not there yet: sh -c 'sleep 1000'"],
     );
     // Ctrl-C ends the wait, and the cluster with it.
     session.enter(&start("127.0.0.1"));

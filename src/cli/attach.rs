@@ -60,7 +60,12 @@ impl Attach {
     pub fn take(&self, session: &mut Session, sink: &mut dyn Sink) -> bool {
         let name = self.name.as_deref().unwrap_or_default();
         let taken = attach::take(name, self.steal, &self.hosts, session, sink);
-        told(taken.map(|said| sink.send(Event::Text(said))), sink)
+        let said = taken.map(|pool| match self.eval {
+            // One cell may ask for its jobs.
+            Some(_) => attach::described(&pool),
+            None => attach::told(&pool, session, sink),
+        });
+        told(said.map(|said| sink.send(Event::Text(said))), sink)
     }
 }
 

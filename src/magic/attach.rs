@@ -1,11 +1,12 @@
 //! What `%pool attach` and `regatta attach` have in common: clusters that outlive their session, listed and taken.
 
+use super::jobs;
 pub use super::pool::cluster::Hosts;
-use super::pool::described;
+pub use super::pool::described;
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::pool::cluster::keep::{self, Record, Shelf, Status};
 use crate::render::{kept, units};
-use crate::session::{Done, Failed, Session, missing};
+use crate::session::{Done, Failed, Pool, Session, missing};
 
 /// Hosts are for a cluster that is named.
 pub fn is_named(hosts: &Hosts) -> Result<(), Report> {
@@ -85,17 +86,31 @@ fn nodes(status: &Status) -> String {
     }
 }
 
-/// Takes one for the session, with these hosts beside its own; what there is to say of the pool that it is now.
+/// So many jobs are listed when a cluster is taken, the last ones.
+const MOST_JOBS: usize = 10;
+
+/// Takes one for the session, with these hosts beside its own: the pool that it is now.
 pub fn take(
     name: &str,
     steal: bool,
     hosts: &Hosts,
     session: &mut Session,
     sink: &mut dyn Sink,
-) -> Result<String, Failed> {
+) -> Result<Pool, Failed> {
     let (pool, gone) = session.attach_cluster(name, steal, hosts.more()?, sink)?;
     if !gone.is_empty() {
         sink.send(Event::Text(missing(&gone)));
     }
-    Ok(described(&pool))
+    Ok(pool)
+}
+
+/// What there is to say of a cluster that was taken, when its jobs have been listed.
+pub fn told(pool: &Pool, session: &mut Session, sink: &mut dyn Sink) -> String {
+    let mut jobs = session.jobs(sink);
+    jobs.retain(|job| job.pool == pool.name);
+    let last = jobs.len().saturating_sub(MOST_JOBS);
+    if !jobs.is_empty() {
+        sink.send(Event::Table(jobs::table(&jobs[last..])));
+    }
+    described(pool)
 }

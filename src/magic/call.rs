@@ -102,6 +102,7 @@ pub(super) fn read(call: &MagicCall) -> Result<(&'static Declared, ArgMatches, C
             }
             let report = refused(&error, &call.name);
             match unquoted(&error, &verb, &words)
+                .or_else(|| misplaced(&error, magic, &words))
                 .or_else(|| mistyped(&error, &verb).map(|name| format!("did you mean {name}?")))
             {
                 Some(hint) => report.hint(hint),
@@ -143,7 +144,8 @@ fn missing(error: &clap::Error) -> Option<String> {
     }
 }
 
-/// A command as an option's value, whose further words were taken for others: they belong into quotes.
+/// A command, or other programs' options, as an option's value, whose further words were taken for others: they belong into
+/// quotes.
 fn unquoted(error: &clap::Error, verb: &Command, words: &[String]) -> Option<String> {
     let is_of_others = match error.kind() {
         ErrorKind::ArgumentConflict | ErrorKind::UnknownArgument => true,
@@ -152,18 +154,41 @@ fn unquoted(error: &clap::Error, verb: &Command, words: &[String]) -> Option<Str
         }
         _ => false,
     };
-    let takes_command = |argument: &&Arg| {
-        let names = argument.get_value_names().unwrap_or_default();
-        names.iter().any(|name| name.as_str() == "COMMAND")
+    let is_own = |word: &String| {
+        let long = word.strip_prefix("--");
+        let mut longs = verb.get_arguments().filter_map(Arg::get_long);
+        long.is_some_and(|long| longs.any(|own| own == long))
     };
-    let option = verb.get_arguments().find(takes_command)?.get_long()?;
-    let at = words
-        .iter()
-        .position(|word| *word == format!("--{option}"))?;
-    let behind = words.get(at + 1..).filter(|behind| behind.len() > 1)?;
-    let whole = behind.join(" ");
-    (is_of_others && !behind[0].contains(char::is_whitespace))
-        .then(|| format!("a command stands in quotes: `--{option} '{whole}'`"))
+    let hint = |argument: &Arg| {
+        let names = argument.get_value_names().unwrap_or_default();
+        let takes = |what: &str| names.iter().any(|name| name.as_str() == what);
+        let stand = match (takes("COMMAND"), takes("OPTIONS")) {
+            (true, _) => "a command stands",
+            (_, true) => "other programs' options stand",
+            _ => return None,
+        };
+        let option = argument.get_long()?;
+        let at = words
+            .iter()
+            .position(|word| *word == format!("--{option}"))?;
+        let behind = words.get(at + 1..)?;
+        let own = behind.iter().position(is_own).unwrap_or(behind.len());
+        let behind = behind.get(..own).filter(|behind| behind.len() > 1)?;
+        let whole = behind.join(" ");
+        (is_of_others && !behind[0].contains(char::is_whitespace))
+            .then(|| format!("{stand} in quotes: `--{option} '{whole}'`"))
+    };
+    verb.get_arguments().find_map(hint)
+}
+
+/// What was meant by a word that stands where it means nothing.
+fn misplaced(error: &clap::Error, magic: &Declared, words: &[String]) -> Option<String> {
+    match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(wrong) if error.kind() == ErrorKind::UnknownArgument => {
+            suggest::misplaced(magic.name, words, wrong)
+        }
+        _ => None,
+    }
 }
 
 fn percent(call: &MagicCall) -> &'static str {
@@ -175,6 +200,14 @@ fn unknown(call: &MagicCall) -> Report {
     let report = Report::usage(format!("unknown magic {percent}{}", call.name));
     if let Some((_, hint)) = shell_habit(&format!("{} {}", call.name, call.args)) {
         return report.hint(hint.as_str());
+    }
+    // One of several verbs, without the magic whose it is.
+    let has_verb = |magic: &&Declared| magic.command().find_subcommand(&call.name).is_some();
+    if suggest::foreign_name(&call.name).is_none()
+        && let Some(magic) = ALL.iter().find(has_verb)
+    {
+        let written = format!("%{} {} {}", magic.name, call.name, call.args);
+        return report.hint(format!("did you mean `{}`?", written.trim_end()));
     }
     match suggest::magic(&call.name, ALL.iter().map(|magic| magic.name)) {
         Some(name) => report.hint(format!("did you mean {percent}{name}?")),

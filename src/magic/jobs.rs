@@ -74,7 +74,8 @@ fn job_or_all(text: &str) -> Result<Which, Report> {
     }
 }
 
-fn table(jobs: &[JobStatus]) -> Table {
+/// As `%jobs` lists them.
+pub(super) fn table(jobs: &[JobStatus]) -> Table {
     let row = |status: &JobStatus| {
         let seconds = status.elapsed.as_secs_f64();
         let rate = status.done as f64 / seconds;

@@ -6,14 +6,15 @@ use clap::Args;
 
 use super::{Call, Example, Magic};
 use crate::outcome::{Event, Field, NodeFault, Sink, Table};
-use crate::pool::cluster::{NodeState, NodeStatus};
-use crate::session::{Done, Session};
+use crate::pool::cluster::{Invitation, NodeState, NodeStatus};
+use crate::session::{Done, Session, by_file};
 
 /// lists the nodes of clusters: engines, cores, load, memory, round trip, clock
 #[derive(Args)]
 #[command(
     after_help = "With `--join-file` hosts may join that nobody has started: `regatta node --join FILE --slots N` there, and \
-                  `%pool add` here takes their engines into the pool in use. The file is yours alone (0600), holds the \
+                  `%pool add` here takes their engines into the pool in use. Hosts reach clusters that were started with \
+                  `--listen` or `--slurm`; others only this one. The file is yours alone (0600), holds the \
                   secrets of one cluster, and is removed and worth nothing when that ends. Several nodes may have one file; they \
                   are not kept apart from each other then, as those of different files are.\n\nThe load is of processes that run or wait for a core, over the last minute. `rtt` is the time of a word there and \
                   back; `clock` how far the node's is ahead of this host's; `heard` how long ago it was heard of. `4 of 2` engines are more than \
@@ -35,8 +36,18 @@ impl Magic for NodesTable {
 
     fn run(self, _: &Call<'_>, session: &mut Session, sink: &mut dyn Sink) -> Done {
         if let Some(path) = &self.join_file {
-            let file = session.join_file(path.clone(), sink)?;
-            let said = format!("regatta node --join {}", file.display());
+            let Invitation {
+                file,
+                is_for_others,
+            } = session.join_file(path.clone(), sink)?;
+            let said = match is_for_others {
+                true => by_file(&file),
+                false => format!(
+                    "  regatta node --join {}\non this host alone: its server is reached by others only over ways that the session \
+                     makes; one that was started with `--listen ADDRESS` is reached by all",
+                    shell_words::quote(&file.to_string_lossy())
+                ),
+            };
             sink.send(Event::Text(said));
             return Ok(());
         }

@@ -16,11 +16,11 @@ use super::values::{TargetsPart, targets, time};
 use super::{Call, Example, Magic, attach};
 use crate::cell::position;
 use crate::ids::PoolName;
-use crate::outcome::{Event, Field, MpiCause, PoolKind, Report, Sink, Table};
+use crate::outcome::{Event, Field, JobState, MpiCause, PoolKind, Report, Sink, Table};
 use crate::pool::cluster::Listen;
 use crate::pool::{EngineState, Starter, Work};
 use crate::render::units;
-use crate::session::{Code, Done, Failed, Pool, PoolRequest, Session, missing};
+use crate::session::{Code, Done, Failed, JobStatus, Pool, PoolRequest, Session, counted, missing};
 
 /// starts, stops, lists, resizes, restarts pools of engines
 #[derive(Args)]
@@ -41,6 +41,9 @@ enum Verb {
         /// every pool
         #[arg(long, conflicts_with = "pool")]
         all: bool,
+        /// also when jobs of a kept cluster end with it whose results nobody has taken
+        #[arg(long)]
+        drop: bool,
     },
     /// takes a cluster that has outlived its session; without a name: lists those that there are
     Attach {
@@ -81,11 +84,12 @@ struct Start {
     /// what an engine is
     #[arg(default_value = "processes", value_parser = Kind)]
     kind: Started,
-    /// how many engines; as many as cores without it
+    /// how many engines; as many as cores without it; on a cluster those of each host that does not say how many
     #[arg(short = 'n', value_name = "N", allow_hyphen_values = true)]
     size: Option<i64>,
     /// what starts the engines of an MPI pool: `mpiexec` without it; `{n}` stands for their number, and `-n {n}`
-    /// is added where there is none
+    /// is added where there is none. Of a cluster, what starts a node: `{command}` stands for the command of that, which
+    /// reads its standard input
     #[arg(long, value_name = "COMMAND", allow_hyphen_values = true)]
     launcher: Option<String>,
     #[command(flatten)]
@@ -195,9 +199,18 @@ impl Magic for Pools {
                 name: Some(name),
                 steal,
                 hosts,
-            }) => attach::take(&name, steal, &hosts, session, sink)?,
+            }) => {
+                let pool = attach::take(&name, steal, &hosts, session, sink)?;
+                attach::told(&pool, session, sink)
+            }
             Some(Verb::Start(start)) => start.run(call, session, sink)?,
-            Some(Verb::Stop { pool, all }) => stop(pool.as_ref(), all, session, sink)?,
+            Some(Verb::Stop { pool, all, drop }) => {
+                let name = pool.as_ref().map(|pool| pool.0.as_str());
+                if !drop {
+                    nothing_is_lost(&session.untaken_jobs(name, all)?)?;
+                }
+                stop(name, all, session, sink)?
+            }
             Some(Verb::Use { pool }) => {
                 format!("using {}", described(&session.use_pool(&pool.0)?))
             }
@@ -271,13 +284,40 @@ impl Start {
     }
 }
 
+/// Jobs that need no session would end with their cluster.
+fn nothing_is_lost(jobs: &[JobStatus]) -> Result<(), Report> {
+    let (Some(first), Some(last)) = (jobs.first(), jobs.last()) else {
+        return Ok(());
+    };
+    let word = |status: &JobStatus| {
+        let state = match status.state {
+            JobState::Done => "done".to_owned(),
+            _ => format!("{} done", counted(status)),
+        };
+        format!("job {} ({state})", status.job)
+    };
+    let words: Vec<String> = jobs.iter().map(word).collect();
+    let (its, pool) = match jobs.len() {
+        1 => ("its", &first.pool),
+        _ => ("their", &last.pool),
+    };
+    Err(Report::usage(format!(
+        "with {pool} ends {}, and nobody has taken {its} results",
+        words.join(", ")
+    ))
+    .hint(format!(
+        "`let r = %result {}` takes them; `%pool stop {pool} --drop` drops them; {pool} goes on when this session is left",
+        first.job
+    )))
+}
+
 fn stop(
-    pool: Option<&PoolName>,
+    name: Option<&str>,
     all: bool,
     session: &mut Session,
     sink: &mut dyn Sink,
 ) -> Result<String, Failed> {
-    let stopped = session.stop_pool(pool.map(|pool| pool.0.as_str()), all, sink)?;
+    let stopped = session.stop_pool(name, all, sink)?;
     let names: Vec<String> = stopped.iter().map(|pool| pool.name.to_string()).collect();
     if names.is_empty() {
         return Ok("no pool to stop".to_owned());
@@ -328,7 +368,7 @@ fn lease(text: &str) -> Result<Duration, Report> {
     time("--keep", text)
 }
 
-pub(super) fn described(pool: &Pool) -> String {
+pub fn described(pool: &Pool) -> String {
     let engines = if pool.size == 1 { "engine" } else { "engines" };
     let items = match pool.items.map(NonZeroU64::get) {
         None => String::new(),

@@ -19,7 +19,11 @@ const ALIASES: [(&str, &str); 12] = [
 ];
 
 /// Words for what a magic does; too short, or too near to a magic's name, to be the meaning of a mistyped one.
-const TOPICS: [(&str, &str); 5] = [
+const TOPICS: [(&str, &str); 9] = [
+    ("cluster", "pool"),
+    ("nats", "pool"),
+    ("slurm", "pool"),
+    ("ssh", "pool"),
     ("mpi", "pool"),
     ("mpiexec", "pool"),
     ("redis", "store"),
@@ -60,14 +64,48 @@ pub fn foreign_option(magic: &str, typed: &str) -> Option<&'static str> {
         .map(|(_, hint)| *hint)
 }
 
+/// Options of ssh's that are typed as if they were `%pool`'s.
+const OF_SSH: [&str; 6] = ["-J", "-F", "-i", "-l", "-o", "-p"];
+
+/// What was meant by a `wrong` one of a magic's words, which stands where it means nothing.
+pub fn misplaced(magic: &str, words: &[String], wrong: &str) -> Option<String> {
+    if magic != "pool" {
+        return None;
+    }
+    let at = |word: &str| words.iter().position(|it| it == word);
+    let behind = |word: &str| words.get(at(word)? + 1).map(String::as_str);
+    let (is_start, is_add) = (at("start") == Some(0), at("add") == Some(0));
+    if OF_SSH.contains(&wrong) && (is_start || is_add) {
+        let value = behind(wrong).unwrap_or("…");
+        return Some(format!(
+            "options of ssh stand in quotes: `--ssh-options '{wrong} {value}'`"
+        ));
+    }
+    if is_add && wrong == "--ssh" {
+        let host = behind(wrong).unwrap_or("node3:8");
+        return Some(format!("hosts stand there as they are: `%pool add {host}`"));
+    }
+    let is_host = is_start && at("cluster") == Some(1) && !wrong.starts_with('-');
+    is_host.then(|| match behind("--ssh") {
+        Some(first) => format!(
+            "hosts stand together, without spaces: `--ssh {},{wrong}`",
+            first.trim_end_matches(',')
+        ),
+        None => format!("hosts stand behind `--ssh`: `--ssh {wrong}`"),
+    })
+}
+
+/// The magic that another program's word for it means.
+pub fn foreign_name(typed: &str) -> Option<&'static str> {
+    let mut all = TOPICS.iter().chain(&ALIASES);
+    all.find(|(word, _)| *word == typed).map(|(_, name)| *name)
+}
+
 /// The magic that a mistyped or foreign name most likely means.
 pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let foreign = ALIASES.iter().map(|(alias, _)| *alias);
     let alias = |meant: &str| ALIASES.iter().find(|(alias, _)| *alias == meant);
-    if let Some((_, name)) = TOPICS.iter().find(|(topic, _)| *topic == typed) {
-        return Some(name);
-    }
-    if let Some((_, name)) = alias(typed) {
+    if let Some(name) = foreign_name(typed) {
         return Some(name);
     }
     let meant = nearest(typed, foreign.chain(known))?;
@@ -76,7 +114,44 @@ pub fn magic<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use super::{ALIASES, TOPICS, foreign_option, magic};
+    use super::{ALIASES, TOPICS, foreign_option, magic, misplaced};
+
+    #[test]
+    fn hosts_and_sshs_options_lead_to_where_they_belong() {
+        let hint = |line: &str, wrong| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            misplaced("pool", &words, wrong).unwrap_or_default()
+        };
+        for (line, wrong, expected) in [
+            (
+                "start cluster node1:8,node2",
+                "node1:8,node2",
+                "`--ssh node1:8,node2`",
+            ),
+            (
+                "start cluster --ssh node1:8, node2",
+                "node2",
+                "`--ssh node1:8,node2`",
+            ),
+            (
+                "start cluster --ssh a -J gate",
+                "-J",
+                "`--ssh-options '-J gate'`",
+            ),
+            ("add node3 -F", "-F", "`--ssh-options '-F …'`"),
+            ("add --ssh node3:2", "--ssh", "`%pool add node3:2`"),
+        ] {
+            assert!(hint(line, wrong).contains(expected), "{line}");
+        }
+        for (line, wrong) in [
+            ("start processes x", "x"),
+            ("start cluster --durble", "--durble"),
+            ("stop -J", "-J"),
+        ] {
+            assert_eq!(hint(line, wrong), "", "{line}");
+        }
+        assert_eq!(misplaced("map", &["start".to_owned()], "-J"), None);
+    }
 
     #[test]
     fn options_of_gnu_parallel_lead_to_what_is_here() {

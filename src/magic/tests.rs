@@ -252,6 +252,36 @@ fn a_mistyped_word_gets_the_nearest_one() {
         let refused = refusal(read(text));
         assert!(refused.ends_with(&hint), "{text}: {refused}");
     }
+    for (text, meant) in [
+        (
+            "%pool start cluster node1:8,node2",
+            "hosts stand behind `--ssh`: `--ssh node1:8,node2`",
+        ),
+        (
+            "%pool start cluster --ssh node1:8, node2",
+            "without spaces: `--ssh node1:8,node2`",
+        ),
+        (
+            "%pool start cluster --ssh node1 -J gate",
+            "`--ssh-options '-J gate'`",
+        ),
+        (
+            "%pool start cluster --ssh-options -F file --ssh node1",
+            "in quotes: `--ssh-options '-F file'`",
+        ),
+        (
+            "%pool start cluster --slurm -N 4 -n 64",
+            "in quotes: `--slurm '-N 4 -n 64'`",
+        ),
+        ("%pool add --ssh node3:8", "`%pool add node3:8`"),
+        (
+            "%attach c0 --steal",
+            "did you mean `%pool attach c0 --steal`?",
+        ),
+    ] {
+        let refused = refusal(read(text));
+        assert!(refused.ends_with(meant), "{text}: {refused}");
+    }
     let px = |text: &str| refusal(reading(text, |_: Px, _| Ok(())));
     assert_eq!(
         px("%px --t 0 x"),

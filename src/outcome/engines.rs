@@ -60,6 +60,8 @@ pub enum NodeFault {
     Processor { lacks: Vec<String> },
     /// Its C library is older than what cells are linked with.
     Libc { its: String, ours: String },
+    /// It takes nothing from the cluster's queue.
+    NoQueue,
     /// It sends what is no message.
     Garbage,
     /// It has ended, and said nothing.

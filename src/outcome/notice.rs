@@ -67,6 +67,8 @@ pub enum Notice {
         now: std::time::Duration,
         lease: std::time::Duration,
         jobs: usize,
+        /// Of which so many inputs of so many are queued, and no more.
+        parts: Vec<(JobId, u64, Option<u64>)>,
     },
     /// What cannot be told to the compiler that stands in for another.
     CompilerLacks {

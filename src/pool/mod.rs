@@ -248,6 +248,16 @@ pub enum Work {
     Map(JobId),
 }
 
+/// How much of a map is in a cluster's queue: that goes on without the session where the cluster does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InQueue {
+    /// It goes through none.
+    Nothing,
+    /// The inputs that were drawn so far.
+    Part,
+    All,
+}
+
 /// A map as `%jobs` lists it.
 #[derive(Clone, Debug)]
 pub struct JobRecord {
@@ -275,6 +285,7 @@ pub struct JobRecord {
     pub pulled: u64,
     /// It goes on without the session.
     pub is_detached: bool,
+    pub queued: InQueue,
     /// The cell whose `%px` on threads it is.
     pub px: Option<CellId>,
     /// The engines that it was for; all when empty.

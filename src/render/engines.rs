@@ -62,6 +62,10 @@ impl fmt::Display for NodeFault {
                 f,
                 "its C library is glibc {its}, and cells are linked with {ours} here"
             ),
+            Self::NoQueue => f.write_str(
+                "maps go through a queue, and it was not told to take from it: `?durable`, or `?keep=SECONDS`, stands behind \
+                 the cluster's name in the URL that the session names",
+            ),
             Self::Garbage => f.write_str("it sent what is no message"),
             Self::Ended => f.write_str("it has ended"),
             Self::Says(words) => f.write_str(words),
@@ -153,7 +157,7 @@ impl ServerFault {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing => {
-                format!("install it: `apt install {NATS}`, `brew install {NATS}`")
+                format!("install it: `apt install {NATS}`; or `--url nats://HOST:4222` uses one that runs somewhere")
             }
             Self::PortTaken { .. } => {
                 "name another port, or none: `--listen ADDRESS` takes a free one".to_owned()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::ids::JobId;
 use crate::outcome::{KeepFault, ServerFault};
 
 pub(crate) fn what(fault: &KeepFault) -> String {
@@ -52,7 +53,9 @@ pub(crate) fn hint(fault: &KeepFault) -> Option<String> {
         KeepFault::Has { name, .. } => format!(
             "it goes on when that session ends; `--steal` takes {name} from it, and it loses its engines there"
         ),
-        KeepFault::Version { name, .. } => format!("`regatta attach --end {name}` ends it"),
+        KeepFault::Version { name, .. } => format!(
+            "the regatta that started it takes it; where that is gone, `regatta attach --end {name}` ends it, and its jobs with it"
+        ),
         KeepFault::Elsewhere { host, .. } => format!("`regatta attach` has to run on {host}"),
         KeepFault::Silent { pid, .. } => {
             format!(
@@ -85,15 +88,26 @@ pub fn clock(time: Duration) -> Option<String> {
 }
 
 /// What is said of a cluster when its session ends.
-pub(crate) fn goes_on(name: &str, now: Duration, lease: Duration, jobs: usize) -> String {
+pub(crate) fn goes_on(
+    name: &str,
+    now: Duration,
+    lease: Duration,
+    jobs: usize,
+    parts: &[(JobId, u64, Option<u64>)],
+) -> String {
     let jobs = match jobs {
         0 => String::new(),
         1 => " with 1 job".to_owned(),
         jobs => format!(" with {jobs} jobs"),
     };
     let until = until(now, lease);
+    let part = |(job, queued, all): &(JobId, u64, Option<u64>)| {
+        let of = all.map_or_else(String::new, |all| format!(" of {all}"));
+        format!("\nof job {job} go on the {queued}{of} items that are queued")
+    };
+    let parts: String = parts.iter().map(part).collect();
     format!(
-        "the cluster {name} goes on{jobs} for {until}: `regatta attach {name}` comes back to it, `regatta attach --end {name}` ends it"
+        "the cluster {name} goes on{jobs} for {until}: `regatta attach {name}` comes back to it, `regatta attach --end {name}` ends it{parts}"
     )
 }
 
@@ -109,6 +123,7 @@ mod tests {
                 Duration::from_secs(1_764_000_000),
                 Duration::from_secs(86_400),
                 jobs,
+                &[(JobId(3), 1200, Some(5000))],
             )
         };
         let none = said(0);
@@ -119,5 +134,9 @@ mod tests {
         assert!(said(1).contains("goes on with 1 job for 24 h"));
         assert!(said(3).contains("goes on with 3 jobs for"));
         assert!(none.contains("`regatta attach --end c0` ends it"));
+        assert!(
+            none.ends_with("\nof job 3 go on the 1200 of 5000 items that are queued"),
+            "{none}"
+        );
     }
 }

@@ -118,7 +118,8 @@ pub(crate) fn words(notice: &Notice) -> String {
             now,
             lease,
             jobs,
-        } => super::kept::goes_on(name, *now, *lease, *jobs),
+            parts,
+        } => super::kept::goes_on(name, *now, *lease, *jobs, parts),
         Notice::Said { text } => text.clone(),
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn numbers(progress: &Progress) -> String {
         None => format!(" {}", units::counted(done, unit)),
     };
     // How long one of them runs says nothing about the others.
-    if unit == "children" {
+    if ["children", "nodes"].contains(&unit) {
         numbers.push_str(&format!(" · {}", units::clock(elapsed)));
         return numbers;
     }

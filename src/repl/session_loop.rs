@@ -19,7 +19,7 @@ use crate::compiler::Warmth;
 use crate::magic::{evaluate, vocabulary};
 use crate::outcome::{About, Event, Notice, Sink};
 use crate::render::{Style, Terminal, pager};
-use crate::session::Session;
+use crate::session::{EndingJob, Session};
 use crate::vocabulary::Vocabulary;
 
 /// The exit status after a SIGTERM, as shells have it.
@@ -283,14 +283,35 @@ impl Prompting {
 
     /// Whether the user leaves, also when something is lost with the session: that is asked.
     fn leaves_what_runs(&mut self) -> bool {
+        let jobs = self.session.ending_jobs();
         let children = self.session.running_children();
-        let question = match (self.session.has_background(), &children[..]) {
-            (true, _) => "a job still runs; leave all the same?".to_owned(),
-            (false, []) => return true,
-            (false, names) => running_words(names),
+        let question = match (&jobs[..], &children[..]) {
+            ([], []) => return true,
+            ([], names) => running_words(names),
+            (jobs, _) => ending_words(jobs),
         };
         self.editor.confirm(&question)
     }
+}
+
+/// What is asked before jobs are left that end with the session, or of which a part does.
+fn ending_words(jobs: &[EndingJob]) -> String {
+    let in_part = |job: &EndingJob| Some((job.job, job.queued?));
+    let (running, asked) = match jobs {
+        [one] => ("a job still runs".to_owned(), in_part(one)),
+        several => (
+            format!("{} jobs still run", several.len()),
+            several.iter().find_map(in_part),
+        ),
+    };
+    let part = asked.map_or_else(String::new, |(job, (queued, all))| {
+        let of = all.map_or_else(String::new, |all| format!(" of {all}"));
+        format!(
+            ", and without it job {job} comes to the end of the {queued}{of} items that are queued (`%detach {job}` queues \
+             all of them)"
+        )
+    });
+    format!("{running}{part}; leave all the same?")
 }
 
 /// What is asked before children are left.

@@ -1,6 +1,6 @@
 //! Clusters: their nodes reached, before any engine is started.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
@@ -10,13 +10,14 @@ use super::{Failed, Pool, PoolRequest, Session, explain};
 use crate::compiler::Setting;
 use crate::ids::{EngineId, Rank};
 use crate::outcome::{
-    About, Doing, ErrorKind, Event, KeepFault, NodeFault, Notice, PoolCause, PoolKind, Report,
-    ServerFault, Sink, SlurmState,
+    About, Doing, ErrorKind, Event, KeepFault, NodeFault, Notice, PoolCause, PoolKind, Progress,
+    Report, ServerFault, Sink, SlurmState,
 };
 use crate::pool::Starter;
 use crate::pool::cluster::keep::{self, Shelf};
 use crate::pool::cluster::{
-    Asked, Cluster, NodeId, NodeState, NodeStatus, Surroundings, Wanted, Which, slurm_address,
+    Asked, Cluster, Invitation, NodeId, NodeState, NodeStatus, Surroundings, Wanted, Way, Which,
+    slurm_address,
 };
 use crate::wire::since_1970;
 
@@ -167,16 +168,21 @@ impl Session {
 
     /// Tells of the clusters that go on when this session ends, and lets go of them.
     pub fn leave(&mut self, sink: &mut dyn Sink) {
+        let ending = self.ending_jobs();
         for pool in self.pools() {
             let Some(cluster) = pool.starter.cluster() else {
                 continue;
             };
             if let Some((name, lease)) = cluster.kept() {
+                let parts = ending.iter().filter(|it| it.pool == pool.name);
                 let notice = Notice::GoesOn {
                     name: name.to_owned(),
                     now: since_1970(),
                     lease,
                     jobs: self.going_on(&pool.name),
+                    parts: parts
+                        .filter_map(|it| it.queued.map(|(queued, all)| (it.job, queued, all)))
+                        .collect(),
                 };
                 sink.send(Event::Notice(About::default(), notice));
                 cluster.leave();
@@ -217,8 +223,11 @@ impl Session {
             said: SlurmState::Asked,
             came: (0, Instant::now()),
             since: Instant::now(),
+            missing: Vec::new(),
         };
-        self.until(reaching, sink)
+        let reached = self.until(reaching, sink);
+        sink.send(Event::Progress(None));
+        reached
     }
 
     /// Starts a server and reaches the nodes; how many engines they may run, and which nodes did not come.
@@ -231,6 +240,13 @@ impl Session {
         let (waker, on_path) = (self.waker(), path);
         let of_slurm = { request.slurm.as_ref() }.map(|_| self.asks_slurm_from());
         let server = request.server;
+        let has_key = matches!(
+            &server,
+            Which::Given {
+                credentials: Some(_),
+                ..
+            }
+        );
         let server = move || reached(server, of_slurm.as_ref());
         let cluster = match request.keep {
             None => {
@@ -260,7 +276,8 @@ impl Session {
             let of = cluster.clone();
             let way = self.opened(move || of.way_in(), sink)?;
             let way = way.map_err(|error| not_done(&cluster, NO_FILE, &error))?;
-            sink.send(Event::Text(how_to_join(&way, need - request.nodes.len())));
+            let nodes = need - request.nodes.len();
+            sink.send(Event::Text(how_to_join(&way, nodes, has_key)));
         }
         let before = cluster.nodes().len();
         if let Some(asked) = &request.slurm {
@@ -277,7 +294,7 @@ impl Session {
         self.reach(&cluster, waits, sink)?;
         let (up, size, gone) = counted(&cluster);
         if up < need {
-            return Err(too_few(&gone, up, need).into());
+            return Err(too_few(&gone, &request.nodes, up, need).into());
         }
         Ok((cluster, size, gone))
     }
@@ -304,12 +321,12 @@ impl Session {
         Ok(())
     }
 
-    /// Writes what nodes need to join the cluster in use by themselves; where.
+    /// Writes what nodes need to join the cluster in use by themselves.
     pub fn join_file(
         &mut self,
         path: Option<PathBuf>,
         sink: &mut dyn Sink,
-    ) -> Result<PathBuf, Failed> {
+    ) -> Result<Invitation, Failed> {
         let cluster = self.cluster_in_use()?;
         let of = cluster.clone();
         let written = self.opened(move || of.join_file(path.as_deref()), sink)?;
@@ -326,6 +343,11 @@ impl Session {
     ) -> Result<(Pool, u32, Duration), Failed> {
         let since = Instant::now();
         let (pool, cluster) = self.cluster_named(name)?;
+        let with_options = |wanted: Wanted| Wanted {
+            way: cluster.with_options(&wanted.way),
+            ..wanted
+        };
+        let nodes: Vec<Wanted> = nodes.into_iter().map(with_options).collect();
         let new: Vec<NodeId> = { nodes.iter() }.map(|wanted| cluster.add(wanted)).collect();
         let reached = self.reach(&cluster, Waits::Hosts, sink);
         let all = cluster.nodes();
@@ -340,14 +362,15 @@ impl Session {
             new.iter().for_each(|node| cluster.remove(*node));
             reached?;
             let report = Report::new(ErrorKind::System, missing(&gone));
+            let what_now = what_now(&gone, &nodes);
             return Err(report
-                .hint("the pool is as it was; try the host with `ssh HOST true` first")
+                .hint(format!("the pool is as it was{what_now}"))
                 .into());
         }
         let more = cluster.free();
         if more == 0 {
             let what = format!("no node of {} has room for another engine", pool.name);
-            let hint = "`%pool add HOST:N` starts a node; `%nodes --join-file` has hosts join by themselves";
+            let hint = "`%pool add HOST:N` starts a node; hosts join by themselves with the file of `%nodes --join-file`";
             return Err(Report::usage(what).hint(hint).into());
         }
         let size = i64::from(pool.size) + i64::from(more);
@@ -395,7 +418,14 @@ impl Session {
         }
         if !now {
             self.crew.hub().leave(engines.clone());
-            self.until(Leaving(engines.clone()), sink)?;
+            let leaving = Leaving {
+                host: host.to_owned(),
+                engines: engines.clone(),
+                since: Instant::now(),
+            };
+            let left = self.until(leaving, sink);
+            sink.send(Event::Progress(None));
+            left?;
         }
         let pool = self.crew.dismiss(&pool.name, &engines)?;
         nodes.into_iter().for_each(|node| cluster.remove(node));
@@ -475,15 +505,38 @@ fn not_done(cluster: &Cluster, what: &str, error: &std::io::Error) -> Failed {
     Report::new(ErrorKind::System, format!("{what}: {why}")).into()
 }
 
-/// What to do on the other hosts.
-fn how_to_join(way: &str, need: usize) -> String {
+/// What to do on the other hosts. `way`: a file, or a URL, to which a user's key belongs when the session `has_key`.
+fn how_to_join(way: &str, need: usize, has_key: bool) -> String {
     let nodes = match need {
         1 => "a node".to_owned(),
         _ => format!("{need} nodes"),
     };
+    let waiting =
+        format!("waiting for {nodes}, with as many engines each as it has cores, or `--slots N`");
+    let quoted = shell_words::quote(way);
+    match (way.contains("://"), has_key) {
+        (true, true) => {
+            format!("{waiting}:\n  regatta node --join {quoted} --creds FILE")
+        }
+        (true, false) => format!("{waiting}:\n  regatta node --join {quoted}"),
+        (false, _) => format!("{waiting}:\n{}", by_file(Path::new(way))),
+    }
+}
+
+/// How nodes join by a file, here and on other hosts.
+pub fn by_file(file: &Path) -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("regatta"));
+    let name = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        shell_words::quote(&name.to_string_lossy()).into_owned()
+    };
+    let whole = |path: &Path| shell_words::quote(&path.to_string_lossy()).into_owned();
     format!(
-        "waiting for {nodes}, with as many engines each as it has cores, or `--slots N`:\n  regatta node --join {}",
-        shell_words::quote(way)
+        "  regatta node --join {file}\nto another host: `scp -p {program} {file} HOST:`, and there `./{its} node --join {name}`",
+        file = whole(file),
+        program = whole(&program),
+        its = name(&program),
+        name = name(file),
     )
 }
 
@@ -496,14 +549,42 @@ pub fn missing(gone: &[NodeStatus]) -> String {
     gone.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn too_few(gone: &[NodeStatus], up: usize, need: usize) -> Report {
+/// What can be done about nodes that did not come, where their words leave that open. `wanted`: how they were asked for.
+fn what_now(gone: &[NodeStatus], wanted: &[Wanted]) -> String {
+    let of = |fault: fn(&NodeFault) -> bool| {
+        let is_it = |node: &&NodeStatus| matches!(&node.state, NodeState::Gone(why) if fault(why));
+        gone.iter().find(is_it)
+    };
+    if of(|why| matches!(why, NodeFault::Version { .. })).is_some() {
+        return "; a node that is started by hand needs this session's program: `%nodes --join-file` says how it gets there"
+            .to_owned();
+    }
+    if of(|why| matches!(why, NodeFault::Libc { .. })).is_some() {
+        return "; a session on the host with the oldest C library has nodes on all of them"
+            .to_owned();
+    }
+    let silent = of(|why| matches!(why, NodeFault::Says(_) | NodeFault::Ended));
+    let way = silent.and_then(|node| wanted.iter().find(|it| it.host == node.host));
+    match way.map(|wanted| &wanted.way) {
+        Some(Way::Ssh { to, options }) => {
+            let words = ["ssh"]
+                .into_iter()
+                .chain(options.iter().map(String::as_str));
+            let tries = shell_words::join(words.chain([to.as_str(), "true"]));
+            format!("; try the host with `!{tries}` first")
+        }
+        _ => String::new(),
+    }
+}
+
+fn too_few(gone: &[NodeStatus], wanted: &[Wanted], up: usize, need: usize) -> Report {
     let what = match gone {
         [] => format!("{up} nodes came, and {need} are needed"),
         _ => missing(gone),
     };
     let report = Report::new(ErrorKind::System, what);
     match up {
-        0 => report.hint("no pool was started; try the host with `ssh HOST true` first"),
+        0 => report.hint(format!("no pool was started{}", what_now(gone, wanted))),
         _ => report.hint(format!(
             "no pool was started: {up} of {} nodes came, and {need} are needed; `--need {up}` starts it with those",
             up + gone.len()
@@ -556,6 +637,44 @@ struct Reaching {
     /// How many have come or are gone, and since when.
     came: (usize, Instant),
     since: Instant,
+    /// Hosts that are waited for.
+    missing: Vec<String>,
+}
+
+/// Who waits longer sees for what.
+const TOLD_AFTER: Duration = Duration::from_millis(700);
+
+impl Reaching {
+    /// `all`: of the nodes, when that is known.
+    fn tell(&mut self, nodes: &[NodeStatus], all: Option<usize>, sink: &mut dyn Sink) {
+        let starting = { nodes.iter() }.filter(|node| node.state == NodeState::Starting);
+        self.missing = starting.map(|node| node.host.clone()).collect();
+        let elapsed = self.since.elapsed();
+        if elapsed < TOLD_AFTER {
+            return;
+        }
+        let up = { nodes.iter() }.filter(|node| node.state == NodeState::Up);
+        sink.send(Event::Progress(Some(Progress {
+            what: match &self.missing[..] {
+                [] => "waiting for nodes".to_owned(),
+                hosts => format!("waiting for {}", some_of(hosts)),
+            },
+            unit: "nodes",
+            done: up.count() as u64,
+            total: all.map(|all| all as u64),
+            elapsed,
+        })));
+    }
+}
+
+/// The first of these hosts, and how many more there are.
+fn some_of(hosts: &[String]) -> String {
+    const MOST: usize = 3;
+    let first = hosts.get(..MOST).unwrap_or(hosts).join(", ");
+    match hosts.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// How long nodes that nobody knows may take to say that they are there.
@@ -594,6 +713,12 @@ impl Awaited for Reaching {
         if came != self.came.0 {
             self.came = (came, Instant::now());
         }
+        let all = match (need, asked.all) {
+            (Some(need @ 1..), _) => Some(need),
+            (_, Some(all)) => Some(before + all),
+            _ => Some(up + starting),
+        };
+        self.tell(&nodes, all, sink);
         if starting > 0 {
             return Ok(None);
         }
@@ -612,7 +737,12 @@ impl Awaited for Reaching {
     }
 
     fn interrupted(&mut self, _: &mut Crew) -> Result<(), Failed> {
-        Err(explain::interrupted(Doing::StartingEngines).into())
+        let report = explain::interrupted(Doing::StartingEngines);
+        Err(match &self.missing[..] {
+            [] => report,
+            hosts => report.hint(format!("not there yet: {}", some_of(hosts))),
+        }
+        .into())
     }
 }
 
@@ -652,17 +782,34 @@ impl Awaits {
 }
 
 /// Until engines have ended what they are at.
-struct Leaving(Vec<EngineId>);
+struct Leaving {
+    host: String,
+    engines: Vec<EngineId>,
+    since: Instant,
+}
 
 impl Awaited for Leaving {
     type Outcome = ();
 
-    fn look(&mut self, crew: &mut Crew, _: &mut dyn Sink) -> Result<Option<()>, Failed> {
-        Ok(crew.hub().are_free(self.0.clone()).then_some(()))
+    fn look(&mut self, crew: &mut Crew, sink: &mut dyn Sink) -> Result<Option<()>, Failed> {
+        if crew.hub().are_free(self.engines.clone()) {
+            return Ok(Some(()));
+        }
+        let elapsed = self.since.elapsed();
+        if elapsed >= TOLD_AFTER {
+            sink.send(Event::Progress(Some(Progress {
+                what: format!("{} ends what it is at", self.host),
+                unit: "engines",
+                done: 0,
+                total: None,
+                elapsed,
+            })));
+        }
+        Ok(None)
     }
 
     fn interrupted(&mut self, crew: &mut Crew) -> Result<(), Failed> {
-        crew.hub().stay(self.0.clone());
+        crew.hub().stay(self.engines.clone());
         let what = "interrupted: the host is still there, and takes no part in the maps under way";
         Err(Report::new(ErrorKind::Interrupted, what)
             .hint("`%pool remove HOST --now` does not wait")

@@ -18,7 +18,7 @@ use crate::ids::{JobId, PoolName, Rank};
 use crate::outcome::{Doing, ErrorKind, Event, JobState, Notice, Progress, Report, Sink};
 use crate::pool::cluster::Cluster;
 use crate::pool::cluster::queue::{Former, Inputs, Manifest, Part};
-use crate::pool::{ItemEnd, JobRecord, MapFailure, MapFault, Payload, Written};
+use crate::pool::{InQueue, ItemEnd, JobRecord, MapFailure, MapFault, Payload, Written};
 use crate::session::crew::{Awaited, Crew};
 use crate::wire::since_1970;
 
@@ -31,6 +31,15 @@ const UNKNOWN: &str = "?";
 /// What is counted of them while they run.
 pub const CHUNKS: &str = "chunks";
 
+/// A job of which something ends with the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndingJob {
+    pub job: JobId,
+    pub pool: PoolName,
+    /// So many of its inputs, of so many, are queued and go on; `None`: nothing of it does.
+    pub queued: Option<(u64, Option<u64>)>,
+}
+
 /// One of them.
 #[derive(Clone, Debug)]
 pub struct FormerJob {
@@ -40,6 +49,8 @@ pub struct FormerJob {
     of: JobId,
     pool: PoolName,
     cluster: Arc<Cluster>,
+    /// Its results are a variable, or were shown.
+    is_taken: bool,
 }
 
 impl FormerJob {
@@ -192,6 +203,7 @@ impl Session {
                 of: manifest.job,
                 pool: pool.name.clone(),
                 cluster: cluster.clone(),
+                is_taken: false,
             });
             met.push((manifest.job, job));
         }
@@ -234,13 +246,59 @@ impl Session {
         self.crew.jobs.former.retain(|former| former.job != job);
     }
 
-    /// How many jobs of this pool go on when the session ends.
+    /// How many jobs of this pool go on when the session ends, all of each.
     pub(super) fn going_on(&self, pool: &PoolName) -> usize {
-        let goes_on = |status: &&JobStatus| {
-            let is_former = self.crew.former(status.job).is_some();
-            status.pool == *pool && (is_former || !status.state.is_over())
+        let formers = { self.crew.former_statuses() }.filter(|status| status.pool == *pool);
+        let is_queued = |record: &&JobRecord| {
+            let goes_on = record.background && !record.state.is_over() && !record.is_detached;
+            record.pool == *pool && goes_on && record.queued == InQueue::All
         };
-        self.statuses().iter().filter(goes_on).count()
+        formers.count() + self.crew.hub().jobs().iter().filter(is_queued).count()
+    }
+
+    /// The jobs under way that do not go on as they are when the session ends.
+    pub fn ending_jobs(&self) -> Vec<EndingJob> {
+        let outlives = |pool: &PoolName| {
+            let pool = self.pools().iter().find(|it| it.name == *pool);
+            let cluster = pool.and_then(|pool| pool.starter.cluster());
+            cluster.is_some_and(|cluster| cluster.kept().is_some() && !cluster.is_lost())
+        };
+        let maps = { self.crew.hub().jobs().into_iter() }
+            .filter(|record| record.background && !record.state.is_over() && !record.is_detached)
+            .filter_map(|record| {
+                let queued = match (outlives(&record.pool), record.queued) {
+                    (true, InQueue::All) => return None,
+                    (true, InQueue::Part) => Some((record.pulled, record.total)),
+                    _ => None,
+                };
+                let (job, pool) = (record.job, record.pool);
+                Some(EndingJob { job, pool, queued })
+            });
+        let cells = { self.crew.px_under_way() }.map(|(job, pool)| EndingJob {
+            job,
+            pool,
+            queued: None,
+        });
+        maps.chain(cells).collect()
+    }
+
+    /// The jobs that need no session and whose results nobody has taken: the end of these clusters would be theirs.
+    pub fn untaken_jobs(&self, name: Option<&str>, all: bool) -> Result<Vec<JobStatus>, Report> {
+        let named = match all {
+            true => None,
+            false => Some(&self.pool_named(name)?.name),
+        };
+        let is_untaken = |former: &&FormerJob| {
+            let is_meant = named.is_none_or(|name| *name == former.pool);
+            is_meant && !former.is_taken && !former.cluster.is_lost()
+        };
+        let has_results =
+            |status: &JobStatus| matches!(status.state, JobState::Done | JobState::Running);
+        let jobs = self.crew.jobs.former.iter().filter(is_untaken);
+        Ok(jobs
+            .filter_map(FormerJob::status)
+            .filter(has_results)
+            .collect())
     }
 
     /// Has a job go on without this session: all its inputs are queued, and it is a map of this session's no more.
@@ -283,6 +341,7 @@ impl Session {
             of: job,
             pool: status.pool.clone(),
             cluster: cluster.clone(),
+            is_taken: false,
         };
         let queued = self.until(Detaching::of(former.clone()), sink);
         sink.send(Event::Progress(None));
@@ -369,35 +428,77 @@ impl Session {
         };
         let data = vec![payload(bytes)?, payload(about)?];
         let code = bound(bind, &format!("regatta_cell::magic::{take}"));
-        self.run_local_with(&code, data, sink)
+        self.run_local_with(&code, data, sink)?;
+        // Those of one that goes on are not all of them.
+        let is_over = self.crew.former(job).and_then(FormerJob::status);
+        if is_over.is_some_and(|status| status.state.is_over())
+            && let Some(former) = { self.crew.jobs.former.iter_mut() }.find(|it| it.job == job)
+        {
+            former.is_taken = true;
+        }
+        Ok(())
     }
 
     /// Whether the results' type is here what it was where the job began: all definitions and crates that it is made of.
     fn is_defined(&self, job: JobId, manifest: &Manifest) -> Done {
-        let kind = shorten(&manifest.output_type);
         let crates = self.workshop.crate_texts();
+        let (mut types, mut lacking_crates) = (Vec::new(), Vec::new());
         for (name, was) in &manifest.definitions {
             let is = self.workshop.definitions().text_of(name);
             let added = crates.get(name).map(String::as_str);
-            let (what, is) = match add_the_same(was, added) {
+            let (of, is) = match add_the_same(was, added) {
                 Some(true) => continue,
-                Some(false) => ("crate", added),
-                None => ("type", is.as_deref()),
+                Some(false) => (&mut lacking_crates, added),
+                None => (&mut types, is.as_deref()),
             };
-            let what = match is {
-                Some(is) if normalised(is) == normalised(was) => continue,
-                Some(_) => format!(
-                    "the results of job {job} are of type `{kind}`, and `{name}` is another {what} now"
-                ),
-                None => format!(
-                    "the results of job {job} are of type `{kind}`, and there is no `{name}` here"
-                ),
-            };
-            let hint = format!("it was this; enter it, then `%result {job}`:\n{was}");
-            return Err(Report::new(ErrorKind::Error, what).hint(hint).into());
+            let is_another = is.is_some();
+            if is.is_none_or(|is| normalised(is) != normalised(was)) {
+                let (name, was) = (name.as_str(), was.as_str());
+                of.push(Lacking {
+                    name,
+                    was,
+                    is_another,
+                });
+            }
         }
-        Ok(())
+        // Types may need the crates.
+        let (what, lacking) = match lacking_crates.is_empty() {
+            true => ("type", types),
+            false => ("crate", lacking_crates),
+        };
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let kind = shorten(&manifest.output_type);
+        let said = lacking_words(what, &lacking);
+        let what = format!("the results of job {job} are of type `{kind}`, and {said}");
+        let (was, enter) = match lacking.len() {
+            1 => ("it was", "enter it"),
+            _ => ("they were", "enter all of it as one cell"),
+        };
+        let texts: Vec<&str> = lacking.iter().map(|it| it.was.trim_end()).collect();
+        let hint = format!(
+            "{was} this; {enter}, then `%result {job}`:\n{}",
+            texts.join("\n")
+        );
+        Err(Report::new(ErrorKind::Error, what).hint(hint).into())
     }
+}
+
+/// What a type of results is made of and is not here, or is another one.
+struct Lacking<'a> {
+    name: &'a str,
+    was: &'a str,
+    is_another: bool,
+}
+
+/// `what`: a type or a crate.
+fn lacking_words(what: &str, lacking: &[Lacking<'_>]) -> String {
+    let word = |it: &Lacking<'_>| match it.is_another {
+        true => format!("`{}` is another {what} now", it.name),
+        false => format!("there is no `{}` here", it.name),
+    };
+    lacking.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
 /// Says so when a job's inputs, or its results, are not all there.

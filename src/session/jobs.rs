@@ -93,11 +93,6 @@ impl Session {
         self.crew.statuses()
     }
 
-    /// Whether a job still runs, or waits for its turn.
-    pub fn has_background(&self) -> bool {
-        self.crew.has_background()
-    }
-
     /// Waits for all jobs; whether all of them went well. Those that failed are told.
     pub fn finish_jobs(&mut self, sink: &mut dyn Sink) -> bool {
         let (mut ok, mut left) = (true, false);
@@ -339,7 +334,7 @@ pub(super) fn failed(status: &JobStatus) -> Report {
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// `12 of 100 items`
-pub(super) fn counted(status: &JobStatus) -> String {
+pub fn counted(status: &JobStatus) -> String {
     match status.total {
         Some(total) => format!("{} of {total} {}", status.done, status.unit),
         None => format!("{} {}", status.done, status.unit),

@@ -54,17 +54,17 @@ use std::time::{Duration, Instant};
 
 pub use c::CRequest;
 pub use children::{ChildStatus, Restart, SpawnRequest};
-pub use cluster::{ClusterRequest, MoreHosts, missing};
+pub use cluster::{ClusterRequest, MoreHosts, by_file, missing};
 pub use code::{Code, Done, Failed};
 pub use crew::{
     MOST as MOST_ENGINES, MemoRow, OnInterrupt, Out, Pool, PoolRequest, ValueStyle, Whereabouts,
     cores,
 };
 pub use data::{DataRequest, DataVerb};
-pub use former::CHUNKS;
+pub use former::{CHUNKS, EndingJob};
 pub use history::{CellTiming, Record};
 pub use interrupt::Interrupt;
-pub use jobs::JobStatus;
+pub use jobs::{JobStatus, counted};
 pub use map::MapRequest;
 pub use memo::Kept;
 pub use parallel::{Limit, ParallelRequest, Resume};

@@ -132,8 +132,17 @@ impl Start {
         if self.kind == Started::Cluster {
             return Ok(());
         }
-        let ssh = (!self.hosts.ssh.is_empty()).then_some("--ssh");
-        if let Some(option) = ssh.or_else(|| self.of_server()) {
+        let options = [
+            ("--ssh", !self.hosts.ssh.is_empty()),
+            (
+                "--ssh-options",
+                self.hosts.ssh_options.ssh_options.is_some(),
+            ),
+            ("--need", self.need.is_some()),
+        ];
+        let of_hosts = options.into_iter().find(|(_, is_given)| *is_given);
+        let of_hosts = of_hosts.map(|(option, _)| option);
+        if let Some(option) = of_hosts.or_else(|| self.of_server()) {
             return Err(Report::usage(format!(
                 "`{option}` is for clusters: `%pool start cluster {option} …`",
             )));
@@ -215,6 +224,20 @@ impl Start {
             ))
             .hint(format!("`--ssh node1 -n {size}`, or `--ssh node1:{size}`")));
         }
+        if let (Some(size), true) = (self.size, nodes.is_empty()) {
+            let its = match self.hosts.slurm {
+                Some(_) => {
+                    "Slurm's own options say how many tasks there are: `--slurm '-N 2 -n 8'`"
+                }
+                None => {
+                    "nodes that are started by hand say themselves how many: `regatta node --slots N`"
+                }
+            };
+            return Err(Report::usage(format!(
+                "`-n {size}` is for hosts that the session starts nodes on"
+            ))
+            .hint(its));
+        }
         match self.need {
             Some(need) if are_all && self.of_others().is_none() && need > nodes.len() => {
                 Err(Report::usage(format!(
@@ -246,7 +269,11 @@ fn engines_of(what: &str, typed: &str, engines: Option<u32>) -> Result<u32, Repo
         ))),
         Some(engines) if engines > MOST_ENGINES => {
             let report = Report::usage(format!("{typed}: too many for one machine"));
-            Err(report.hint(format!("the most is {MOST_ENGINES}")))
+            let port = match what {
+                "host" => format!("; a port is ssh's: `--ssh-options '-p {engines}'`"),
+                _ => String::new(),
+            };
+            Err(report.hint(format!("the most is {MOST_ENGINES}{port}")))
         }
         Some(engines) => Ok(engines),
     }

@@ -123,7 +123,8 @@ impl Backbone {
         }
     }
 
-    /// What a node joins by that is started by hand, where that is no secret: the user is left out. `keeps`: see [`Join::keeps`].
+    /// What a node joins by that is started by hand, where that is no secret: words stand for its user. `keeps`: see
+    /// [`Join::keeps`].
     pub fn url(&self, keeps: Option<u64>) -> Option<String> {
         let Self::Given(join) = self else {
             return None;
@@ -133,7 +134,11 @@ impl Backbone {
             None if join.is_durable => DURABLE.to_owned(),
             None => String::new(),
         };
-        Some(format!("{}/{}{how}", join.server, join.cluster))
+        let server = match (join.user.as_str(), join.server.split_once("://")) {
+            ("", _) | (_, None) => join.server.clone(),
+            (_, Some((scheme, address))) => format!("{scheme}://USER:PASSWORD@{address}"),
+        };
+        Some(format!("{server}/{}{how}", join.cluster))
     }
 
     /// A folder of the server's own, for what goes with the cluster.

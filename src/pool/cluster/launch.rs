@@ -165,6 +165,29 @@ fn reach(
     }
 }
 
+/// Where a launcher's words have the command.
+const COMMAND: &str = "{command}";
+
+/// A launcher's words with a command in them, or behind them. Within a word, as in `sh -c 'cd /x; {command}'`, it is quoted for a
+/// shell.
+fn launched(words: &[String], command: &[String]) -> Vec<String> {
+    let mut all = Vec::new();
+    for word in words {
+        // A shell's `-c` takes one word.
+        let is_script = all.last().is_some_and(|before: &String| {
+            before.starts_with('-') && !before.starts_with("--") && before.ends_with('c')
+        });
+        match word.as_str() {
+            COMMAND if !is_script => all.extend_from_slice(command),
+            word => all.push(word.replace(COMMAND, &shell_words::join(command))),
+        }
+    }
+    if !words.iter().any(|word| word.contains(COMMAND)) {
+        all.extend_from_slice(command);
+    }
+    all
+}
+
 /// What reaches a host by this way.
 fn command(way: &Way, tunnel: Option<&str>) -> std::io::Result<Command> {
     let mut command = match way {
@@ -191,18 +214,7 @@ fn command(way: &Way, tunnel: Option<&str>) -> std::io::Result<Command> {
         Way::Launcher(words) => {
             let own = std::env::current_exe()?;
             let own = [&own.to_string_lossy(), "node", "--join", "-"].map(str::to_owned);
-            let mut all = Vec::new();
-            let named = words.iter().any(|word| word == "{command}");
-            for word in words
-                .iter()
-                .map(String::as_str)
-                .chain((!named).then_some("{command}"))
-            {
-                match word {
-                    "{command}" => all.extend(own.clone()),
-                    word => all.push(word.to_owned()),
-                }
-            }
+            let all = launched(words, &own);
             let mut command = mortal::command(&all[0]);
             command.args(&all[1..]);
             command
@@ -229,4 +241,33 @@ fn spawn(command: &mut Command) -> std::io::Result<(Child, Ends)> {
         errors,
     };
     Ok((child, ends))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launchers_words_have_the_command_in_them_or_behind_them() {
+        let words = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        let command = words(&["/a b/regatta", "node", "--join", "-"]);
+        let launched = |launcher: &[&str]| launched(&words(launcher), &command).join("|");
+        assert_eq!(
+            launched(&["srun", "-n", "1"]),
+            "srun|-n|1|/a b/regatta|node|--join|-"
+        );
+        assert_eq!(
+            launched(&["env", "{command}", "x"]),
+            "env|/a b/regatta|node|--join|-|x"
+        );
+        let quoted = "'/a b/regatta' node --join -";
+        assert_eq!(
+            launched(&["sh", "-c", "cd /x; {command}"]),
+            format!("sh|-c|cd /x; {quoted}")
+        );
+        assert_eq!(
+            launched(&["sh", "-lc", "{command}"]),
+            format!("sh|-lc|{quoted}")
+        );
+    }
 }

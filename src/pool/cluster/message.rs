@@ -86,6 +86,8 @@ pub struct About {
     pub architecture: String,
     /// What its processor can beside what all of the architecture can: `avx2`
     pub features: BTreeSet<String>,
+    /// It takes pieces of maps from the queue.
+    pub is_durable: bool,
 }
 
 /// The bytes behind a frame's header.
@@ -131,6 +133,8 @@ pub enum ToNode {
     Refused {
         why: NodeFault,
     },
+    /// It takes part.
+    Joined,
     /// `engine` is the number of this process, here and in all other messages: the one that takes its place when it dies has
     /// another, and `id` is the same.
     Start {

@@ -206,11 +206,15 @@ impl Cluster {
         self.nodes.are_for_this_processor(native)
     }
 
-    /// Writes what nodes need that are started by hand, to this file or to one beside the server's; where it is.
-    pub fn join_file(&self, path: Option<&Path>) -> io::Result<PathBuf> {
-        self.home
-            .join_file(path)
-            .map_err(|error| self.why_lost(error))
+    /// Writes what nodes need that are started by hand, to this file or to one beside the server's.
+    pub fn join_file(&self, path: Option<&Path>) -> io::Result<Invitation> {
+        let file = { self.home.join_file(path) }.map_err(|error| self.why_lost(error))?;
+        let join = joins::read(std::fs::File::open(&file)?).map_err(io::Error::other)?;
+        let is_for_others = join.is_reached();
+        Ok(Invitation {
+            file,
+            is_for_others,
+        })
     }
 
     /// Tells nodes that the hub has written into the pool's world.
@@ -229,7 +233,7 @@ impl Cluster {
     }
 
     /// Reached as the hosts before it, unless it says otherwise.
-    fn with_options(&self, way: &Way) -> Way {
+    pub fn with_options(&self, way: &Way) -> Way {
         let mut known = self
             .ssh_options
             .lock()
@@ -353,6 +357,14 @@ impl Cluster {
         }
         Ok(Box::new(remote))
     }
+}
+
+/// A file to join with.
+#[derive(Debug)]
+pub struct Invitation {
+    pub file: PathBuf,
+    /// Other hosts reach the server.
+    pub is_for_others: bool,
 }
 
 impl Drop for Cluster {

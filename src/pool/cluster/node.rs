@@ -87,6 +87,8 @@ pub enum NodeError {
     Unreachable(String, String),
     #[error("{0} does not take this node: the cluster has ended, or the file is another one's")]
     Unknown(String),
+    #[error("{0} does not let this node in: `nats://USER:PASSWORD@HOST/…`, or `--creds FILE`")]
+    NotLetIn(String),
     #[error("{0} has not the certificate of this cluster's server ({1})")]
     Impostor(String, String),
     #[error("the session does not take this node: {0}")]
@@ -106,8 +108,13 @@ pub enum NodeError {
 }
 
 /// Joins the cluster that a file describes, `-` being standard input, or a URL with the cluster's name behind it, and serves until the session ends it. `slots`:
-/// engines that it may run.
-pub fn main(file: &str, credentials: Option<&Path>, slots: Option<u32>) -> Result<(), NodeError> {
+/// engines that it may run. `joined`: it takes part, at this server and with so many engines.
+pub fn main(
+    file: &str,
+    credentials: Option<&Path>,
+    slots: Option<u32>,
+    joined: impl FnOnce(&str, u32),
+) -> Result<(), NodeError> {
     let (join, from_input) = match file {
         "-" => (whispered(std::io::stdin())?, true),
         url if url.contains("://") => {
@@ -131,13 +138,19 @@ pub fn main(file: &str, credentials: Option<&Path>, slots: Option<u32>) -> Resul
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = LocalSet::new().block_on(&runtime, serve(join, slots, from_input));
+    let served = LocalSet::new().block_on(&runtime, serve(join, slots, from_input, joined));
     // What it waits for has no end.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), NodeError> {
+async fn serve(
+    join: Join,
+    slots: Option<u32>,
+    from_input: bool,
+    joined: impl FnOnce(&str, u32),
+) -> Result<(), NodeError> {
+    let mut joined = Some(joined);
     let (told, mut events) = unbounded_channel();
     let client = connect(&join, &told).await?;
     let number = match (join.node, join.file) {
@@ -257,6 +270,9 @@ async fn serve(join: Join, slots: Option<u32>, from_input: bool) -> Result<(), N
                     _ => {}
                 },
                 _ = tick.tick() => {
+                    if node.has_joined.get() && let Some(joined) = joined.take() {
+                        joined(join.address(), about(&join, slots).slots);
+                    }
                     node.look_at_engines();
                     node.tell_unreadable();
                     node.attends(heard.elapsed());
@@ -334,6 +350,8 @@ struct Node {
     doors: Doors,
     world: RefCell<Option<Rc<World>>>,
     ahead: Cell<Ahead>,
+    /// The session has said so; it is told where it was started.
+    has_joined: Cell<bool>,
     /// The session has said so.
     over: Notify,
     /// The session is gone, and another may come.
@@ -361,6 +379,7 @@ impl Node {
             doors: Doors::default(),
             world: RefCell::default(),
             ahead: Cell::default(),
+            has_joined: Cell::new(false),
             over: Notify::new(),
             is_left: Cell::new(false),
             refused: RefCell::default(),

@@ -386,6 +386,7 @@ mod tests {
             libc: String::new(),
             architecture: String::new(),
             features: BTreeSet::new(),
+            is_durable: false,
         }
     }
 

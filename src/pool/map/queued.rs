@@ -11,7 +11,7 @@ use crate::ids::Rank;
 use crate::outcome::DeathCause;
 use crate::pool::cluster::queue::{Begin, Done, Inputs, Manifest, Part, Queue, Told};
 use crate::pool::ledger::GivenUp;
-use crate::pool::{Launch, MapFault, QueueFault};
+use crate::pool::{InQueue, Launch, MapFault, QueueFault};
 use crate::wire::places::Places;
 use crate::wire::{FunctionAddress, Payload, Runs, Task, ToCaller, VERSION, since_1970};
 
@@ -106,6 +106,15 @@ impl Map {
 
     pub fn is_queued(&self) -> bool {
         matches!(self.runners, Runners::Queue(_))
+    }
+
+    /// How much of it the queue has.
+    pub(super) fn in_queue(&self) -> InQueue {
+        match &self.runners {
+            Runners::Queue(queued) if queued.is_complete => InQueue::All,
+            Runners::Queue(_) => InQueue::Part,
+            _ => InQueue::Nothing,
+        }
     }
 
     /// Where it shows that the queue has something to say.

@@ -114,6 +114,7 @@ impl Map {
             why: self.why.clone(),
             pulled: self.assignment.ledger().pulled(),
             is_detached: self.has_gone_on(),
+            queued: self.in_queue(),
             px: self.options.px.map(CellId),
             ranks: self.options.ranks.iter().copied().map(Rank).collect(),
         }

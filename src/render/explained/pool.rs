@@ -63,7 +63,8 @@ fn mpi_what(cause: &MpiCause) -> String {
         }
         MpiCause::AllRestart => "MPI's processes begin and end together".to_owned(),
         MpiCause::LauncherWithoutMpi => {
-            "`--launcher` is for `%pool start mpi`: others are started by regatta itself".to_owned()
+            "`--launcher` is for MPI pools and clusters: others are started by regatta itself"
+                .to_owned()
         }
     }
 }
@@ -94,7 +95,9 @@ fn mpi_hint(cause: &MpiCause) -> String {
             format!("`%pool stop`, then `%pool start mpi -n {size}`")
         }
         MpiCause::AllRestart => "`%pool restart` starts all of them anew".to_owned(),
-        MpiCause::LauncherWithoutMpi => "`%pool start mpi --launcher …`".to_owned(),
+        MpiCause::LauncherWithoutMpi => {
+            "`%pool start mpi --launcher …`, `%pool start cluster --launcher 'COMMAND {command}'`".to_owned()
+        }
     }
 }
 

@@ -119,11 +119,6 @@ impl Jobs {
         first.find(overlaps).map(|job| job.job)
     }
 
-    /// Whether a `%px` is not over.
-    pub fn has_px_under_way(&self) -> bool {
-        self.px.iter().any(|job| !job.is_over())
-    }
-
     pub fn px_job(&self, job: JobId) -> Option<&PxJob> {
         self.px.iter().find(|other| other.job == job)
     }
@@ -303,10 +298,10 @@ impl Crew {
         }
     }
 
-    /// Whether a job still runs, or waits for its turn.
-    pub fn has_background(&self) -> bool {
-        // Also those that code has begun.
-        let runs = |record: &JobRecord| record.background && !record.state.is_over();
-        self.jobs.has_px_under_way() || self.hub.jobs().iter().any(runs)
+    /// The `%px -a` that run or wait for their turn, and their pools.
+    pub fn px_under_way(&self) -> impl Iterator<Item = (JobId, PoolName)> {
+        let under_way = |job: &&PxJob| !job.is_over();
+        let all = self.jobs.px.iter().filter(under_way);
+        all.map(|job| (job.job, job.asked.pool.clone()))
     }
 }

@@ -390,10 +390,10 @@ pub fn without_password(text: &str) -> String {
         let (before, after) = rest.split_at(at + 3);
         hidden += before;
         let is_of_scheme = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);
-        let opens = rest[..at]
-            .trim_end_matches(is_of_scheme)
-            .chars()
-            .next_back();
+        let opens = rest[..at].trim_end_matches(is_of_scheme);
+        // What stands alone before a NATS server's host is a token, not a user.
+        let has_token = ["nats", "tls"].contains(&&rest[opens.len()..at]);
+        let opens = opens.chars().next_back();
         let quote = opens.filter(|letter| "\"'`".contains(*letter));
         let ends = |letter: char| match quote {
             Some(quote) => letter == quote,
@@ -403,12 +403,10 @@ pub fn without_password(text: &str) -> String {
         // A password may have `@` and whatever else ends a place, as it is, though then the address is none.
         let login = after[..end].rfind('@').unwrap_or(0);
         rest = &after[login..];
-        if let Some((user, _)) = after[..login].split_once(':') {
-            hidden += user;
-            hidden.push(':');
-            hidden += HIDDEN;
-        } else {
-            hidden += &after[..login];
+        match after[..login].split_once(':') {
+            Some((user, _)) => hidden += &format!("{user}:{HIDDEN}"),
+            None if has_token && login > 0 => hidden += HIDDEN,
+            None => hidden += &after[..login],
         }
     }
     hidden += rest;

@@ -45,13 +45,16 @@ pub(super) async fn connect(
                 refusals += 1;
                 tokio::time::sleep(REFUSED).await;
             }
-            Err(error) => return Err(unreached(&join.server, &error)),
+            Err(error) => return Err(unreached(join, &error)),
         }
     }
 }
 
 /// Why the server is not spoken with.
-fn unreached(server: &str, error: &ConnectError) -> NodeError {
+fn unreached(join: &Join, error: &ConnectError) -> NodeError {
+    let server = &join.server;
+    // Files and sessions have a number for it; who names the server by a URL has none.
+    let is_by_url = join.node.is_none() && join.file.is_none();
     let source = std::error::Error::source(error).map(ToString::to_string);
     let says = source.unwrap_or_else(|| error.to_string());
     // A handshake that fails is one more failure of the connection to the client.
@@ -59,6 +62,9 @@ fn unreached(server: &str, error: &ConnectError) -> NodeError {
         .iter()
         .any(|it| says.contains(it));
     match error.kind() {
+        ConnectErrorKind::AuthorizationViolation if is_by_url => {
+            NodeError::NotLetIn(server.to_owned())
+        }
         ConnectErrorKind::AuthorizationViolation => NodeError::Unknown(server.to_owned()),
         ConnectErrorKind::Tls => NodeError::Impostor(server.to_owned(), says),
         _ if is_impostor => NodeError::Impostor(server.to_owned(), says),
@@ -128,5 +134,6 @@ pub(super) fn about(join: &Join, slots: Option<u32>) -> About {
         libc: crate::engine::libc_version(),
         architecture: std::env::consts::ARCH.to_owned(),
         features: processor::features(),
+        is_durable: join.is_durable,
     }
 }

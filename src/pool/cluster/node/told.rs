@@ -24,6 +24,7 @@ impl Node {
                 *node.refused.borrow_mut() = Some(why);
                 node.over.notify_one();
             }
+            ToNode::Joined => node.has_joined.set(true),
             ToNode::Bye => node.over.notify_one(),
             ToNode::Leave => node.leave(),
             ToNode::Start {

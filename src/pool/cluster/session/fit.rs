@@ -6,8 +6,8 @@ use crate::engine::libc_version;
 use crate::outcome::NodeFault;
 use crate::wire::VERSION;
 
-/// Why a node cannot take part. `native`: cells are compiled for this host's processor.
-pub(super) fn why_not(about: &About, native: bool) -> Option<NodeFault> {
+/// Why a node cannot take part. `native`: cells are compiled for this host's processor; `is_durable`: maps go through a queue.
+pub(super) fn why_not(about: &About, native: bool, is_durable: bool) -> Option<NodeFault> {
     if about.version != VERSION {
         let (says, ours) = (about.version, VERSION);
         return Some(NodeFault::Version { says, ours });
@@ -22,6 +22,9 @@ pub(super) fn why_not(about: &About, native: bool) -> Option<NodeFault> {
     let (its, ours) = (about.libc.clone(), libc_version());
     if version(&its) < version(&ours) {
         return Some(NodeFault::Libc { its, ours });
+    }
+    if is_durable && !about.is_durable {
+        return Some(NodeFault::NoQueue);
     }
     native.then(|| processor::lacks(&about.features)).flatten()
 }
@@ -51,8 +54,11 @@ mod tests {
             libc: libc_version(),
             architecture: std::env::consts::ARCH.to_owned(),
             features: processor::features(),
+            is_durable: false,
         };
+        let why_not = |about: &About, native| why_not(about, native, false);
         assert_eq!(why_not(&fits, true), None);
+        assert_eq!(super::why_not(&fits, true, true), Some(NodeFault::NoQueue));
         // Another processor is as good as long as nobody has asked for this one.
         let small = About {
             features: BTreeSet::new(),

@@ -7,7 +7,7 @@ use async_nats::Message;
 use tokio::task::spawn_local;
 
 use super::super::line::Line;
-use super::super::message::{FromNode, LineId, Pulse, ToNode};
+use super::super::message::{About, FromNode, LineId, Pulse, ToNode};
 use super::super::ordered::Garbage;
 use super::super::proxy::Proxy;
 use super::super::{carry, post, queue};
@@ -63,12 +63,21 @@ impl Side {
         }
     }
 
+    fn why_not(&self, about: &About) -> Option<NodeFault> {
+        why_not(
+            about,
+            self.nodes.for_this_processor(),
+            self.publisher.is_some(),
+        )
+    }
+
     fn told(&self, peer: &Rc<Peer>, message: FromNode) {
         let proxy = |engine: EngineId| peer.engines.borrow().get(&engine).cloned();
         match message {
-            FromNode::Hello(about) => match why_not(&about, self.nodes.for_this_processor()) {
+            FromNode::Hello(about) => match self.why_not(&about) {
                 None => {
                     self.nodes.joined(peer.id, about);
+                    peer.post.send(&ToNode::Joined);
                     let stopped = self.publisher.iter().flat_map(|it| it.stopped());
                     for job in stopped {
                         peer.post.send(&ToNode::StopQueued { job, told: true });

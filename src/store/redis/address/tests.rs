@@ -188,6 +188,11 @@ fn passwords_go_from_any_text() {
     let text = "%store use redis://u:pa:s@s@h:1/0 # or unix:/s?password=x&db=1";
     let hidden = "%store use redis://u:***@h:1/0 # or unix:/s?password=***&db=1";
     assert_eq!(without_password(text), hidden);
+    let token =
+        "%pool start cluster --url nats://token@h:4222 # tls://u:p@h, redis://user@h, nats://h";
+    let hidden =
+        "%pool start cluster --url nats://***@h:4222 # tls://u:***@h, redis://user@h, nats://h";
+    assert_eq!(without_password(token), hidden);
     let plain = "see https://example.org/a:b and `let a = x ? y : z`";
     assert_eq!(without_password(plain), plain);
 }
