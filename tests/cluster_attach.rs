@@ -349,12 +349,14 @@ fn jobs_go_on_when_their_session_is_killed() {
         &session.cell(&kept.start("1h", [2, 1])),
         &["3 cluster engines"],
     );
-    session
-        .cell("#[derive(Debug, Clone, Serialize, Deserialize)]\nstruct Point { x: u64, y: f64 }");
+    let height = "#[derive(Debug, Clone, Serialize, Deserialize)]\nstruct Height(f64);";
+    session.cell(&format!(
+        "{height}\n#[derive(Debug, Clone, Serialize, Deserialize)]\nstruct Point {{ x: u64, y: Height }}"
+    ));
     let slow = "std::thread::sleep(std::time::Duration::from_millis(40));";
     contains(
         &session.cell(&format!(
-            "%map -a |x: u64| {{ {slow} Point {{ x, y: x as f64 / 2.0 }} }} over 0..90u64"
+            "%map -a |x: u64| {{ {slow} Point {{ x, y: Height(x as f64 / 2.0) }} }} over 0..90u64"
         )),
         &["job 1 runs in the background"],
     );
@@ -371,15 +373,22 @@ fn jobs_go_on_when_their_session_is_killed() {
     );
     let mut session = kept.attach();
     contains(&session.cell("%jobs"), &["|x: u64|", &kept.name]);
+    // All that it takes is told at once.
     contains(
         &session.cell("let points = %result 1"),
-        &["type `Point`", "there is no `Point` here", "x: u64, y: f64"],
+        &[
+            "type `Point`",
+            "there is no `Height` and no `Point`",
+            "as one cell",
+            "struct Height(f64);",
+            "x: u64, y: Height",
+        ],
     );
     // What it was is there to be read, with what its results are made of.
     contains(
         &session.cell("%jobs 1"),
         &[
-            "struct Point { x: u64, y: f64 }",
+            "struct Point { x: u64, y: Height }",
             "%map -a |x: u64|",
             "over 0..90u64",
             &kept.name,
@@ -391,14 +400,16 @@ fn jobs_go_on_when_their_session_is_killed() {
         &session.cell("let r = %map |x: u64| x + 1 over 0..100u64\nr.iter().sum::<u64>()"),
         &["5050"],
     );
-    session.cell("#[derive(Serialize, Deserialize)]\nstruct Point { x: u32, y: f64 }");
+    session.cell(&format!(
+        "{height}\n#[derive(Serialize, Deserialize)]\nstruct Point {{ x: u32, y: Height }}"
+    ));
     contains(
         &session.cell("let points = %result 1"),
         &["`Point` is another type now"],
     );
-    session.cell("#[derive(Debug, Clone, Serialize, Deserialize)]\n// As it was.\nstruct Point { x: u64, y: f64 }");
+    session.cell("#[derive(Debug, Clone, Serialize, Deserialize)]\n// As it was.\nstruct Point { x: u64, y: Height }");
     contains(
-        &session.cell("let points = %result 1\n(points.len(), points.iter().map(|p| p.x).sum::<u64>(), points[89].y)"),
+        &session.cell("let points = %result 1\n(points.len(), points.iter().map(|p| p.x).sum::<u64>(), points[89].y.0)"),
         &["(90, 4005, 44.5)"],
     );
     contains(&session.cell("%result 2"), &["item 80", "no eighty"]);

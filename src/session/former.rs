@@ -492,13 +492,26 @@ struct Lacking<'a> {
     is_another: bool,
 }
 
-/// `what`: a type or a crate.
+/// `there is no `A` and no `B` here, `C` is another type now`. `what`: a type or a crate.
 fn lacking_words(what: &str, lacking: &[Lacking<'_>]) -> String {
-    let word = |it: &Lacking<'_>| match it.is_another {
-        true => format!("`{}` is another {what} now", it.name),
-        false => format!("there is no `{}` here", it.name),
+    let (others, missing): (Vec<_>, Vec<_>) = lacking.iter().partition(|it| it.is_another);
+    let missing: Vec<String> = missing
+        .iter()
+        .map(|it| format!("no `{}`", it.name))
+        .collect();
+    let missing = match missing.split_last() {
+        None => None,
+        Some((last, [])) => Some(format!("there is {last} here")),
+        Some((last, before)) => Some(format!("there is {} and {last} here", before.join(", "))),
     };
-    lacking.iter().map(word).collect::<Vec<_>>().join(", ")
+    let others = others
+        .iter()
+        .map(|it| format!("`{}` is another {what} now", it.name));
+    missing
+        .into_iter()
+        .chain(others)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Says so when a job's inputs, or its results, are not all there.
@@ -706,6 +719,25 @@ mod tests {
             late: false,
             cause: DeathCause::Signal(6),
         }
+    }
+
+    #[test]
+    fn all_that_a_type_lacks_is_told() {
+        let lacking = |name, is_another| Lacking {
+            name,
+            was: "",
+            is_another,
+        };
+        let said = |all: &[(&'static str, bool)]| {
+            let all: Vec<_> = all.iter().map(|(name, is)| lacking(name, *is)).collect();
+            lacking_words("type", &all)
+        };
+        assert_eq!(said(&[("A", false)]), "there is no `A` here");
+        assert_eq!(said(&[("A", true)]), "`A` is another type now");
+        assert_eq!(
+            said(&[("A", false), ("D", true), ("B", false), ("C", false)]),
+            "there is no `A`, no `B` and no `C` here, `D` is another type now"
+        );
     }
 
     #[test]
