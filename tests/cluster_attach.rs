@@ -456,6 +456,15 @@ fn results_of_a_crates_types_are_taken_with_the_same_crate() {
     session.cell(&add(&other));
     contains(&session.cell(take), &["`shape` is another crate now"]);
     session.cell(&added);
+    // In the same version, of other types.
+    let code = was.path().join("src/lib.rs");
+    let then = std::fs::read_to_string(&code).unwrap();
+    std::fs::write(&code, then.replace("u64", "u32")).unwrap();
+    contains(
+        &session.cell(take),
+        &["the crate `shape`, which has been edited", "bring ", "back"],
+    );
+    std::fs::write(&code, then).unwrap();
     contains(
         &session.cell("let sizes = %result 1\nsizes.iter().map(|it| it.0).sum::<u64>()"),
         &["90"],
@@ -656,6 +665,27 @@ fn detached_jobs_need_no_session() {
         .find(|line| line.contains("over 0..30") || line.contains("cancelled"));
     contains(line.unwrap_or(&jobs), &["cancelled"]);
     contains(&session.cell("let r = %result 2\nr.len()"), &["2000"]);
+    // Whoever gives up while a job without an end is queued has it still.
+    session.cell("%map -a --chunk 1 |x: u64| { std::thread::sleep(std::time::Duration::from_millis(10)); x } over 0u64..");
+    for _ in 0..2 {
+        session.enter("%detach");
+        session.taken(PATIENCE);
+        session.shows("queueing job", PATIENCE);
+        session.press_interrupt();
+        contains(&session.prompt(PATIENCE), &["goes on", "`%cancel "]);
+        contains(&session.cell("%jobs"), &["running"]);
+    }
+    contains(&session.cell("%cancel"), &["is cancelled"]);
+    session.cell("%map -a |x: u64| { std::thread::sleep(std::time::Duration::from_millis(1)); x + 1 } over 0..400u64");
+    // Whenever that is, it is one or the other.
+    session.enter("%detach");
+    session.taken(PATIENCE);
+    session.press_interrupt();
+    session.prompt(PATIENCE);
+    contains(
+        &session.cell("let r = %result\nr.iter().sum::<u64>()"),
+        &["80200"],
+    );
     // Taken, and cancelled: nothing is lost with the pool.
     contains(&session.cell("%pool stop"), &["stopped"]);
     assert_eq!(session.end(), 0);

@@ -371,6 +371,61 @@ fn a_job_that_cannot_be_read_hides_no_other() {
     contains(&session.cell("%jobs"), &["no jobs"]);
 }
 
+/// What the server has lost of a job that needs no session is told, whoever waits for it hears so, and all else is there.
+#[test]
+fn what_is_lost_of_a_detached_job_takes_nothing_else_with_it() {
+    let kept = Kept::named("lossy");
+    let mut session = Session::start();
+    let started = session.cell(&format!(
+        "%pool start cluster --launcher 'env {{command}}' -n 2 --keep 1h --name {}",
+        kept.name
+    ));
+    contains(&started, &["2 cluster engines"]);
+    // One result of five is large.
+    session
+        .cell("%map -a --chunk 1 |x: u64| vec![x; if x == 3 { 800_000 } else { 1 }] over 0..5u64");
+    contains(&session.cell("%wait"), &["done"]);
+    contains(&session.cell("%detach 1"), &["goes on without"]);
+    session.cell("%submit { std::thread::sleep(std::time::Duration::from_secs(60)); 7u64 }");
+    contains(&session.cell("%detach 2"), &["goes on without"]);
+    contains(&session.cell("%cancel 2"), &["cancelled"]);
+    contains(
+        &session.cell("let r = %result 2"),
+        &["job 2 has no result: it was cancelled", "%jobs --drop 2"],
+    );
+    let server = Server::of(kept.holder());
+    server.lose_large();
+    contains(
+        &session.cell("let r = %result 1\nr.iter().map(|it| it[0]).collect::<Vec<_>>()"),
+        &[
+            "the results of 4 of 5 items, without 3; those of a chunk are damaged",
+            "[0, 1, 2, 4]",
+        ],
+    );
+    // Chunks that nobody has begun are gone when it comes back.
+    session.cell("%map -a --chunk 1 |x: u64| { std::thread::sleep(std::time::Duration::from_millis(100)); x } over 0..200u64");
+    contains(&session.cell("%detach 3"), &["goes on without"]);
+    server.lose_work();
+    signal(&servers(kept.holder())[0], Signal::SIGKILL);
+    let waited = session.cell("%wait 3");
+    contains(
+        &waited,
+        &["job 3", "failed", "the server has lost the rest"],
+    );
+    contains(
+        &session.cell("let r = %result 3\n!r.is_empty() && r.is_sorted()"),
+        &[
+            "of 200 items, without ",
+            "..200; the server has lost the others",
+            "true",
+        ],
+    );
+    // Of another cluster there may be jobs of the same numbers.
+    contains(&session.cell("%pool stop --drop"), &["stopped"]);
+    contains(&session.cell("%result 3"), &["there is no job"]);
+    assert_eq!(session.end(), 0);
+}
+
 /// What took too long is given up, not tried again; others may run twice, when their results had not been sent.
 #[test]
 fn an_item_that_takes_too_long_runs_once() {

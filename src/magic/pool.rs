@@ -286,7 +286,7 @@ impl Start {
 
 /// Jobs that need no session would end with their cluster.
 fn nothing_is_lost(jobs: &[JobStatus]) -> Result<(), Report> {
-    let (Some(first), Some(last)) = (jobs.first(), jobs.last()) else {
+    let Some(first) = jobs.first() else {
         return Ok(());
     };
     let word = |status: &JobStatus| {
@@ -297,16 +297,31 @@ fn nothing_is_lost(jobs: &[JobStatus]) -> Result<(), Report> {
         format!("job {} ({state})", status.job)
     };
     let words: Vec<String> = jobs.iter().map(word).collect();
-    let (its, pool) = match jobs.len() {
-        1 => ("its", &first.pool),
-        _ => ("their", &last.pool),
+    let its = match jobs.len() {
+        1 => "its",
+        _ => "their",
+    };
+    let mut pools: Vec<String> = jobs.iter().map(|job| job.pool.to_string()).collect();
+    pools.sort();
+    pools.dedup();
+    let (pools, stop, go) = match pools.as_slice() {
+        [pool] => (
+            pool.clone(),
+            format!("%pool stop {pool} --drop"),
+            format!("{pool} goes"),
+        ),
+        _ => (
+            pools.join(" and "),
+            "%pool stop --all --drop".to_owned(),
+            "they go".to_owned(),
+        ),
     };
     Err(Report::usage(format!(
-        "with {pool} ends {}, and nobody has taken {its} results",
+        "with {pools} ends {}, and nobody has taken {its} results",
         words.join(", ")
     ))
     .hint(format!(
-        "`let r = %result {}` takes them; `%pool stop {pool} --drop` drops them; {pool} goes on when this session is left",
+        "`let r = %result {}` takes them; `{stop}` drops them; {go} on when this session is left",
         first.job
     )))
 }

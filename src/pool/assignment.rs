@@ -123,10 +123,10 @@ impl Assignment {
         }
     }
 
-    /// All inputs are to be queued, however many wait there.
-    pub fn queue_all(&mut self) {
+    /// Whether all inputs are to be queued, however many wait there.
+    pub fn queue_all(&mut self, all: bool) {
         if let Supply::Queued(sizes) = &mut self.supply {
-            sizes.queue_all();
+            sizes.queue_all(all);
         }
     }
 

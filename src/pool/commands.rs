@@ -39,10 +39,15 @@ impl State {
                 let _ = answer.send(JobId(self.next_job));
                 self.next_job += 1;
             }
-            Command::NumbersBehind(job) => self.next_job = self.next_job.max(job.0 + 1),
+            Command::NumbersBehind(job) => {
+                self.next_job = self.next_job.max(job.0.saturating_add(1))
+            }
             Command::Written(written) => self.written = written,
             Command::Detach(job, answer) => {
                 let _ = answer.send(self.detach(job));
+            }
+            Command::Stays(job, answer) => {
+                let _ = answer.send(self.stays(job));
             }
             Command::Status(answer) => {
                 let statuses = self.engines.values().map(|process| self.status(process));

@@ -340,6 +340,8 @@ enum Command {
     Written(Written),
     /// A queued map goes on without the session; answers whether it can.
     Detach(JobId, Sender<bool>),
+    /// It does not after all; answers whether that is not too late.
+    Stays(JobId, Sender<bool>),
     Resized(Vec<EngineId>, u32),
     /// Engines that are up take part in their pool's maps under way.
     Joined(PoolName, Vec<(EngineId, Rank)>),
@@ -475,6 +477,13 @@ impl Hub {
     pub fn detach(&self, job: JobId) -> bool {
         let (answer, incoming) = channel();
         self.tell(Command::Detach(job, answer));
+        incoming.recv().unwrap_or(false)
+    }
+
+    /// A map that is about to go on without the session is not to; whether that is not too late.
+    pub fn stays(&self, job: JobId) -> bool {
+        let (answer, incoming) = channel();
+        self.tell(Command::Stays(job, answer));
         incoming.recv().unwrap_or(false)
     }
 

@@ -122,6 +122,11 @@ impl State {
         is_its
     }
 
+    /// A job that is about to go on without the session is not to; whether that is not too late.
+    pub(super) fn stays(&mut self, job: JobId) -> bool {
+        self.maps.get_mut(&job).is_some_and(Map::stays)
+    }
+
     /// Nobody will ask for its results any more.
     pub(super) fn forget_queue(&mut self, job: JobId) {
         if let Some(cluster) = self.kept_queues.remove(&job)

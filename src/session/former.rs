@@ -11,7 +11,7 @@ use super::cluster::Answering;
 use super::names::nameable;
 use super::results::bound;
 use super::types::shorten;
-use super::workshop::add_the_same;
+use super::workshop::{Now, added_now, as_entered, folder_of};
 use super::{Done, Failed, JobStatus, Pool, Session};
 use crate::cell::{Binding, normalised};
 use crate::ids::{JobId, PoolName, Rank};
@@ -67,6 +67,7 @@ impl FormerJob {
             has_failed,
             last,
             unknown,
+            unreadable,
         } = self.now()?;
         if let Some(why) = unknown {
             let job = self.job;
@@ -88,17 +89,20 @@ impl FormerJob {
                 )),
             });
         }
-        let is_over = is_cancelled || has_failed || done >= pieces;
+        let is_stuck = !is_cancelled && !has_failed && done < pieces && unreadable.is_some();
+        let is_over = is_cancelled || has_failed || is_stuck || done >= pieces;
         // Of pieces that neither wait nor have results the server knows nothing any more.
         let is_lost = is_over
             && !has_failed
+            && !is_stuck
             && manifest.inputs == Inputs::Exhausted
             && done < u64::from(manifest.pieces);
         let pieces = match is_lost {
             true => manifest.pieces.into(),
             false => pieces,
         };
-        let is_whole = is_over && !is_lost && !has_failed && manifest.inputs == Inputs::Exhausted;
+        let is_whole =
+            is_over && !is_lost && !has_failed && !is_stuck && manifest.inputs == Inputs::Exhausted;
         let (unit, done, total) = match is_whole {
             true => ("items", manifest.items, manifest.items),
             false => (CHUNKS, done, pieces),
@@ -116,7 +120,7 @@ impl FormerJob {
             unit,
             state: match (is_cancelled, is_over) {
                 (true, _) => JobState::Cancelled,
-                _ if is_lost || has_failed => JobState::Failed,
+                _ if is_lost || has_failed || is_stuck => JobState::Failed,
                 (_, true) => JobState::Done,
                 _ => JobState::Running,
             },
@@ -125,12 +129,15 @@ impl FormerJob {
             elapsed: until.saturating_sub(manifest.began),
             pool: self.pool.clone(),
             bytes: 0,
-            why: match (is_lost, has_failed) {
-                (true, _) => Some(
+            why: match (is_lost, has_failed, unreadable.filter(|_| is_stuck)) {
+                (true, ..) => Some(
                     "the server has lost the rest of its chunks; `%result` takes what there is"
                         .to_owned(),
                 ),
-                (_, true) => Some("an item has no result".to_owned()),
+                (_, true, _) => Some("an item has no result".to_owned()),
+                (.., Some(why)) => Some(format!(
+                    "a node cannot read on the server what it needs for it: {why}; `%result` takes what there is"
+                )),
                 _ => None,
             },
         })
@@ -149,21 +156,21 @@ impl Crew {
     }
 
     pub fn former(&self, job: JobId) -> Option<&FormerJob> {
-        self.jobs.former.iter().find(|former| former.job == job)
+        self.formers().find(|former| former.job == job)
+    }
+
+    /// Those of the clusters that are pools: others may have jobs of the same numbers.
+    fn formers(&self) -> impl Iterator<Item = &FormerJob> {
+        let is_there = |former: &&FormerJob| {
+            let clusters = self.pools().iter().map(|pool| pool.starter.cluster());
+            let mut clusters = clusters.flatten();
+            clusters.any(|cluster| Arc::ptr_eq(cluster, &former.cluster))
+        };
+        self.jobs.former.iter().filter(is_there)
     }
 
     pub fn former_statuses(&self) -> impl Iterator<Item = JobStatus> {
-        let is_there = |former: &&FormerJob| {
-            let clusters = self
-                .pools()
-                .iter()
-                .filter_map(|pool| pool.starter.cluster());
-            clusters
-                .into_iter()
-                .any(|cluster| Arc::ptr_eq(cluster, &former.cluster))
-        };
-        let there = self.jobs.former.iter().filter(is_there);
-        there.filter_map(FormerJob::status)
+        self.formers().filter_map(FormerJob::status)
     }
 }
 
@@ -187,6 +194,11 @@ impl Session {
         cluster: &Arc<Cluster>,
         pool: &Pool,
     ) -> Vec<(JobId, JobId)> {
+        let there: BTreeSet<JobId> = self.crew.formers().map(|former| former.job).collect();
+        self.crew
+            .jobs
+            .former
+            .retain(|former| there.contains(&former.job));
         let formers = cluster.formers();
         let all = formers.all();
         let taken: BTreeSet<JobId> = self.statuses().into_iter().map(|it| it.job).collect();
@@ -292,12 +304,17 @@ impl Session {
             let is_meant = named.is_none_or(|name| *name == former.pool);
             is_meant && !former.is_taken && !former.cluster.is_lost()
         };
-        let has_results =
-            |status: &JobStatus| matches!(status.state, JobState::Done | JobState::Running);
-        let jobs = self.crew.jobs.former.iter().filter(is_untaken);
+        // Of those that failed, others than those of which an item did have some.
+        let has_results = |former: &&FormerJob| {
+            former.now().is_some_and(|now| {
+                let is_wanted = !now.is_cancelled && !now.has_failed;
+                is_wanted && (now.done > 0 || now.done < now.pieces)
+            })
+        };
+        let jobs = self.crew.formers().filter(is_untaken);
         Ok(jobs
-            .filter_map(FormerJob::status)
             .filter(has_results)
+            .filter_map(FormerJob::status)
             .collect())
     }
 
@@ -343,20 +360,30 @@ impl Session {
             cluster: cluster.clone(),
             is_taken: false,
         };
-        let queued = self.until(Detaching::of(former.clone()), sink);
+        while let Err(failed) = self.until(Detaching::of(former.clone()), sink) {
+            // Who leaves it at that has the job still, unless it is gone all but for the word of it.
+            let is_late = failed.is_interrupted() && !self.crew.hub().stays(job);
+            if !is_late {
+                self.crew.jobs.awaited.remove(&job);
+                sink.send(Event::Progress(None));
+                return Err(failed);
+            }
+        }
         sink.send(Event::Progress(None));
-        queued?;
         let of_session = { self.crew.jobs.maps.iter() }
             .find(|map| map.job == job)
             .and_then(|map| Some(map.commands.as_ref()?.of_session.clone()))
             .unwrap_or_default();
-        self.drop_job(Some(job), sink)?;
-        self.crew.jobs.former.push(former);
+        let dropped = self.drop_job(Some(job), sink);
+        // Whatever ends what comes now, it is known where it is.
+        self.crew.jobs.former.push(former.clone());
+        dropped?;
         let (name, _) = cluster.kept().unwrap_or_default();
-        let now = self.status(Some(job), sink)?;
-        let counted = super::jobs::counted(&now);
+        let counted = former.status().map_or_else(String::new, |now| {
+            format!(", {} done", super::jobs::counted(&now))
+        });
         sink.send(Event::Text(format!(
-            "job {job} goes on without this session, {counted} done: `let r = %result {job}` takes its results, here or after `regatta attach {name}`"
+            "job {job} goes on without this session{counted}: `let r = %result {job}` takes its results, here or after `regatta attach {name}`"
         )));
         if !of_session.is_empty() {
             let options = of_session;
@@ -384,7 +411,9 @@ impl Session {
         if let Some(why) = unknown {
             let what = format!("what job {job} is cannot be read on the server: {why}");
             return Err(Report::new(ErrorKind::Error, what)
-                .hint(format!("`%jobs --drop {job}` forgets it"))
+                .hint(format!(
+                    "a session that attaches to the cluster tries again; `%jobs --drop {job}` forgets the job"
+                ))
                 .into());
         }
         self.is_defined(job, &manifest)?;
@@ -397,7 +426,8 @@ impl Session {
             let what = format!("the results of job {job} cannot be read: {error}");
             Report::new(ErrorKind::Error, what).hint(format!("`%result {job}` tries again"))
         })?;
-        let parts = results.into_values().flat_map(|done| done.parts);
+        let damaged = results.damaged;
+        let parts = results.parts.into_values().flatten();
         let collects = manifest.task.options.collect;
         let Taken {
             came,
@@ -408,7 +438,21 @@ impl Session {
             Report::new(ErrorKind::Map, what).hint(format!("`%jobs --drop {job}` forgets it"))
         })?;
         let count: u64 = came.iter().map(|(_, count)| count).sum();
-        tell_what_lacks(job, &manifest, count + errors.len() as u64, sink);
+        let there = count + errors.len() as u64;
+        let lacks = what_lacks(&manifest, there, damaged);
+        if manifest.task.options.single && there == 0 {
+            let why = lacks.map_or_else(String::new, |(_, why)| format!(": {why}"));
+            let what = format!("job {job} has no result{why}");
+            return Err(Report::new(ErrorKind::Map, what)
+                .hint(format!("`%jobs --drop {job}` forgets it"))
+                .into());
+        }
+        if let Some((of, why)) = lacks {
+            let gaps = without(&came, &errors, manifest.items);
+            sink.send(Event::Text(format!(
+                "job {job}: these are the results of {there}{of} items{gaps}; {why}"
+            )));
+        }
         let kind = nameable(&manifest.output_type);
         let take = match (collects, manifest.task.options.single) {
             (true, false) => format!("earlier_or_errors::<{kind}>()"),
@@ -446,9 +490,10 @@ impl Session {
         for (name, was) in &manifest.definitions {
             let is = self.workshop.definitions().text_of(name);
             let added = crates.get(name).map(String::as_str);
-            let (of, is) = match add_the_same(was, added) {
-                Some(true) => continue,
-                Some(false) => (&mut lacking_crates, added),
+            let (of, is) = match added_now(was, added) {
+                Some(Now::TheSame) => continue,
+                Some(Now::Edited) => return Err(edited(job, name, was).into()),
+                Some(Now::Another) => (&mut lacking_crates, added),
                 None => (&mut types, is.as_deref()),
             };
             let is_another = is.is_some();
@@ -476,13 +521,26 @@ impl Session {
             1 => ("it was", "enter it"),
             _ => ("they were", "enter all of it as one cell"),
         };
-        let texts: Vec<&str> = lacking.iter().map(|it| it.was.trim_end()).collect();
+        let texts: Vec<&str> = { lacking.iter() }
+            .map(|it| as_entered(it.was).trim_end())
+            .collect();
         let hint = format!(
             "{was} this; {enter}, then `%result {job}`:\n{}",
             texts.join("\n")
         );
         Err(Report::new(ErrorKind::Error, what).hint(hint).into())
     }
+}
+
+/// The results are made of a crate of the user's, which is another one by now.
+fn edited(job: JobId, name: &str, was: &str) -> Report {
+    let what = format!(
+        "the results of job {job} are made of the crate `{name}`, which has been edited since"
+    );
+    let folder = folder_of(was).unwrap_or_default();
+    Report::new(ErrorKind::Error, what).hint(format!(
+        "bring {folder} back to what it was, then `%result {job}`"
+    ))
 }
 
 /// What a type of results is made of and is not here, or is another one.
@@ -514,22 +572,51 @@ fn lacking_words(what: &str, lacking: &[Lacking<'_>]) -> String {
         .join(", ")
 }
 
-/// Says so when a job's inputs, or its results, are not all there.
-fn tell_what_lacks(job: JobId, manifest: &Manifest, count: u64, sink: &mut dyn Sink) {
+/// Of how many items the results should be there, and why they are not; `None` when they are. `damaged`: pieces whose results
+/// cannot be read.
+fn what_lacks(manifest: &Manifest, count: u64, damaged: u32) -> Option<(String, String)> {
     let all = match manifest.inputs {
         Inputs::Exhausted => Some(manifest.items),
         _ => manifest.total,
     };
-    let why = match manifest.inputs {
-        Inputs::Exhausted => "the server has lost the others",
-        Inputs::GivenUp => "it was cancelled",
-        Inputs::Coming => "its session ended before all its inputs were queued",
+    let why = match (damaged, manifest.inputs) {
+        (1, _) => "those of a chunk are damaged on the server".to_owned(),
+        (2.., _) => format!("those of {damaged} chunks are damaged on the server"),
+        (_, Inputs::Exhausted) => "the server has lost the others".to_owned(),
+        (_, Inputs::GivenUp) => "it was cancelled".to_owned(),
+        (_, Inputs::Coming) => "its session ended before all its inputs were queued".to_owned(),
     };
-    if all.is_none_or(|all| count < all) {
-        let of = all.map_or_else(String::new, |all| format!(" of {all}"));
-        sink.send(Event::Text(format!(
-            "job {job}: these are the results of {count}{of} items; {why}"
-        )));
+    let of = all.map_or_else(String::new, |all| format!(" of {all}"));
+    all.is_none_or(|all| count < all).then_some((of, why))
+}
+
+/// So many gaps in a job's results are told.
+const GAPS: usize = 4;
+
+/// `, without 3, 7..9`: the inputs of which there is nothing, as far as any were queued. `came` is in their order.
+fn without(came: &[(u64, u64)], errors: &[ItemError], items: u64) -> String {
+    let errors = errors.iter().map(|error| (error.item(), 1));
+    let mut there: Vec<(u64, u64)> = came.iter().copied().chain(errors).collect();
+    there.sort_unstable();
+    let mut gaps = Vec::new();
+    let mut next = 0;
+    for (first, count) in there.into_iter().chain([(items, 0)]) {
+        if first > next {
+            gaps.push(match first - next {
+                1 => next.to_string(),
+                _ => format!("{next}..{first}"),
+            });
+        }
+        next = next.max(first + count);
+    }
+    let more = gaps.len().saturating_sub(GAPS);
+    gaps.truncate(GAPS);
+    if more > 0 {
+        gaps.push(format!("{more} more such parts"));
+    }
+    match gaps.is_empty() {
+        true => String::new(),
+        false => format!(", without {}", gaps.join(", ")),
     }
 }
 
@@ -738,6 +825,17 @@ mod tests {
             said(&[("A", false), ("D", true), ("B", false), ("C", false)]),
             "there is no `A`, no `B` and no `C` here, `D` is another type now"
         );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = ItemError::TimedOut { item: 9 };
+        let gaps = |came: &[(u64, u64)], items| without(came, std::slice::from_ref(&error), items);
+        assert_eq!(gaps(&[(0, 9), (10, 5)], 15), "");
+        assert_eq!(gaps(&[(1, 3), (10, 5)], 20), ", without 0, 4..9, 15..20");
+        let each: Vec<(u64, u64)> = (10..20).map(|at| (2 * at, 1)).collect();
+        let some = ", without 0..9, 10..20, 21, 23, 7 more such parts";
+        assert_eq!(gaps(&each, 39), some);
     }
 
     #[test]

@@ -45,7 +45,10 @@ fn what_is_missing_is_told() {
     );
     contains(
         &session.cell("%pool start -n 2 --launcher srun"),
-        &["`--launcher` is for `%pool start mpi`"],
+        &[
+            "`--launcher` is for MPI pools and clusters",
+            "%pool start mpi --launcher",
+        ],
     );
     // The two have nothing to do with each other.
     for (launcher, compiler) in [(OPEN_MPI, "mpicc.mpich"), (MPICH, "mpicc.openmpi")] {

@@ -41,7 +41,6 @@ mod tunnel;
 mod upkeep;
 mod users;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -69,7 +68,7 @@ pub use listen::Listen;
 use message::Join;
 use nodes::Nodes;
 pub use nodes::{MOST as MOST_ON_HOST, NodeId, NodeState, NodeStatus};
-use queue::{Done, Formers};
+use queue::{Formers, Results};
 use remote::Remote;
 use seat::Seat;
 use session::Command;
@@ -145,8 +144,8 @@ impl Cluster {
         &self.formers
     }
 
-    /// The results of one of them, by piece, when they are read.
-    pub fn results_of(&self, job: JobId) -> Receiver<io::Result<BTreeMap<u32, Done>>> {
+    /// The results of one of them, when they are read.
+    pub fn results_of(&self, job: JobId) -> Receiver<io::Result<Results>> {
         let (told, results) = channel();
         self.order(queue::Order::Results(job, told));
         results

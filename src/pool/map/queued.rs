@@ -222,7 +222,20 @@ impl Map {
             return false;
         };
         queued.leaves = Leaves::Soon;
-        self.assignment.queue_all();
+        self.assignment.queue_all(true);
+        true
+    }
+
+    /// It is not to go on without the session after all; whether it is not too late for that.
+    pub fn stays(&mut self) -> bool {
+        if self.closing {
+            return false;
+        }
+        let Some(queued) = self.queued().filter(|it| it.leaves == Leaves::Soon) else {
+            return false;
+        };
+        queued.leaves = Leaves::No;
+        self.assignment.queue_all(false);
         true
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Workshop;
+use super::sources;
 use super::waiting::Meanwhile;
 use crate::compiler::{Dependency, KERNELS_PACKAGE};
 use crate::outcome::Report;
@@ -77,7 +78,12 @@ impl Workshop {
         let text = |(name, placed): (&String, &Dependency)| {
             let version = self.locked(package_of(name, Some(placed)))?;
             let exact = placed.clone().exactly(&version);
-            Some((name.replace('-', "_"), format!("{ADDS}{name} = {exact}")))
+            let mut text = format!("{ADDS}{name} = {exact}");
+            let sources = placed.path().map(|path| sources::hash(Path::new(path)));
+            if let Some(Ok(hash)) = sources {
+                text += &format!("{SOURCES}{hash:016x}");
+            }
+            Some((name.replace('-', "_"), text))
         };
         asked
             .filter(|(name, placed)| package_of(name, Some(placed)) != KERNELS_PACKAGE)
@@ -89,14 +95,45 @@ impl Workshop {
 /// What a text that adds a crate begins with.
 const ADDS: &str = "%dep ";
 
-/// Whether both texts, of [`Workshop::crate_texts`], add the same crate; `None` when the first one adds none.
-pub fn add_the_same(was: &str, is: Option<&str>) -> Option<bool> {
+/// In front of the hash of its sources, behind it; to TOML, it is a comment.
+const SOURCES: &str = " # sources ";
+
+/// What a crate that was added is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Now {
+    TheSame,
+    /// In the same version, at the same place, with other sources.
+    Edited,
+    /// It is not here, or is another one.
+    Another,
+}
+
+/// What becomes of a crate when the first of these texts, of [`Workshop::crate_texts`], added it and the other one does now; `None`
+/// when the first one adds none.
+pub fn added_now(was: &str, is: Option<&str>) -> Option<Now> {
     let read = |text: &str| {
         let (_, config) = text.strip_prefix(ADDS)?.split_once(" = ")?;
         Dependency::parse(config).ok()
     };
-    let was = read(was)?;
-    Some(is.and_then(read).is_some_and(|is| is.is_same(&was)))
+    let sources = |text: &str| text.split_once(SOURCES).map(|(_, hash)| hash.to_owned());
+    let added = read(was)?;
+    let is_there = is.and_then(read).is_some_and(|is| is.is_same(&added));
+    Some(match is_there {
+        false => Now::Another,
+        true if is.and_then(sources) == sources(was) => Now::TheSame,
+        true => Now::Edited,
+    })
+}
+
+/// Such a text as a user enters it.
+pub fn as_entered(text: &str) -> &str {
+    text.split_once(SOURCES).map_or(text, |(text, _)| text)
+}
+
+/// The folder of a crate of the user's that such a text adds.
+pub fn folder_of(text: &str) -> Option<String> {
+    let (_, config) = text.strip_prefix(ADDS)?.split_once(" = ")?;
+    Some(Dependency::parse(config).ok()?.path()?.to_owned())
 }
 
 /// The package that a crate of this name is.
@@ -126,20 +163,24 @@ fn with_whole_path(read: Dependency, here: &Path) -> Result<Dependency, String> 
 mod tests {
     use std::fs;
 
-    use super::{Dependency, add_the_same, with_whole_path};
+    use super::{Dependency, Now, added_now, folder_of, with_whole_path};
 
     #[test]
     fn crates_are_the_same_in_the_same_version() {
         let was = "%dep rand = \"=0.9.2\"";
-        assert_eq!(add_the_same(was, Some(was)), Some(true));
+        assert_eq!(added_now(was, Some(was)), Some(Now::TheSame));
         let more = "%dep rand = { version = \"=0.9.2\", features = [\"std\"] }";
-        assert_eq!(add_the_same(was, Some(more)), Some(true));
-        assert_eq!(
-            add_the_same(was, Some("%dep rand = \"=0.9.3\"")),
-            Some(false)
-        );
-        assert_eq!(add_the_same(was, None), Some(false));
-        assert_eq!(add_the_same("struct Rand;", None), None);
+        assert_eq!(added_now(was, Some(more)), Some(Now::TheSame));
+        let later = "%dep rand = \"=0.9.3\"";
+        assert_eq!(added_now(was, Some(later)), Some(Now::Another));
+        assert_eq!(added_now(was, None), Some(Now::Another));
+        let own = |hash: &str| format!("%dep own = {{ path = \"/own\" }} # sources {hash}");
+        let now = |is: &str| added_now(&own("1f"), Some(is));
+        assert_eq!(now(&own("1f")), Some(Now::TheSame));
+        assert_eq!(now(&own("2f")), Some(Now::Edited));
+        assert_eq!(folder_of(&own("1f")).as_deref(), Some("/own"));
+        assert_eq!(folder_of(was), None);
+        assert_eq!(added_now("struct Rand;", None), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod definitions;
 mod places;
 mod retold;
 mod settings;
+mod sources;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 pub use compile::Ready;
-pub use crates::add_the_same;
+pub use crates::{Now, added_now, as_entered, folder_of};
 pub use definitions::{Definitions, external_crate};
 pub use waiting::Meanwhile;
 

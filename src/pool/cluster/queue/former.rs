@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::objects::other;
-use super::publisher::Publisher;
+use super::publisher::{Publisher, unless_damaged};
 use super::schema::{Inputs, Malformed, Manifest, Names};
 use crate::ids::JobId;
 use crate::wire::since_1970;
@@ -30,6 +30,8 @@ pub struct Former {
     pub last: Option<Duration>,
     /// Why it is not known what it is.
     pub unknown: Option<String>,
+    /// Why a node cannot do more of it: what it needs for that is not on the server any more, or cannot be read there.
+    pub unreadable: Option<String>,
 }
 
 struct Left {
@@ -39,6 +41,7 @@ struct Left {
     last: Option<Duration>,
     has_failed: bool,
     unknown: Option<String>,
+    unreadable: Option<String>,
 }
 
 impl Left {
@@ -60,6 +63,16 @@ impl Left {
             has_failed: self.has_failed,
             last: self.last,
             unknown: self.unknown.clone(),
+            unreadable: self.unreadable.clone(),
+        }
+    }
+
+    /// What the server has of it, now that it is there again. `waiting`: pieces that wait there, or nodes have them; `None`:
+    /// they are too many to tell. Of what is in neither nothing will come.
+    fn looked_at(&mut self, waiting: Option<BTreeSet<u32>>, done: BTreeSet<u32>) {
+        self.done.extend(done);
+        if let Some(waiting) = waiting {
+            self.waiting = &waiting | &self.done;
         }
     }
 }
@@ -120,9 +133,11 @@ impl Formers {
         self.changed();
     }
 
-    /// Whether one of them is so.
+    /// Whether one of them is so, or may be: it is not known what it is.
     pub(super) fn any(&self, is_so: impl Fn(&Manifest) -> bool) -> bool {
-        self.left().values().any(|left| is_so(&left.manifest))
+        let left = self.left();
+        let mut all = left.values();
+        all.any(|left| left.unknown.is_some() || is_so(&left.manifest))
     }
 
     /// No more of it is done.
@@ -141,6 +156,7 @@ impl Formers {
     pub(super) fn heard(&self, job: JobId, piece: u32) {
         if let Some(left) = self.left().get_mut(&job) {
             left.done.insert(piece);
+            left.unreadable = None;
             left.last = Some(since_1970());
             self.waker.wake_by_ref();
         }
@@ -153,6 +169,14 @@ impl Formers {
         let is_one = found.map(|left| left.has_failed = true).is_some();
         self.waker.wake_by_ref();
         is_one
+    }
+
+    /// A node cannot read what it needs for a job.
+    pub(super) fn is_unreadable(&self, job: JobId, why: String) {
+        if let Some(left) = self.left().get_mut(&job) {
+            left.unreadable = Some(why);
+            self.waker.wake_by_ref();
+        }
     }
 
     /// A job is none of the session's maps any more. `waiting`: pieces of which nothing was heard; `last`: when the last
@@ -171,6 +195,7 @@ impl Formers {
             last,
             has_failed: false,
             unknown: None,
+            unreadable: None,
         };
         self.left().insert(left.manifest.job, left);
         self.waker.wake_by_ref();
@@ -192,6 +217,16 @@ fn pieces<'a>(subjects: impl Iterator<Item = &'a String>) -> BTreeMap<JobId, BTr
         of.entry(job).or_default().insert(piece);
     }
     of
+}
+
+/// A node may say that it has results of any job: numbers so far from all others say nothing.
+const NEAR: u32 = 100_000;
+
+/// The highest number that a job has had. `stored`: as the server was told; its file may be damaged, and then what is `left` of
+/// jobs says it.
+fn highest(stored: JobId, left: impl Iterator<Item = JobId>) -> JobId {
+    let near = stored.0.saturating_add(NEAR);
+    left.filter(|job| job.0 <= near).fold(stored, JobId::max)
 }
 
 /// Jobs that are no more and have results nevertheless: those of nodes that had not heard of their end.
@@ -216,7 +251,7 @@ impl Publisher {
             .filter_map(|it| Names::failed_of(it))
             .collect();
         let all = self.read_all(names.jobs(), names.all_jobs()).await?;
-        let mut highest = JobId(0);
+        let mut stored = JobId(0);
         let mut found = BTreeMap::new();
         let mut closed = BTreeSet::new();
         let mut dropped = Vec::new();
@@ -224,14 +259,15 @@ impl Publisher {
         for message in all {
             if message.subject.as_str() == names.highest() {
                 let text = std::str::from_utf8(&message.payload).unwrap_or_default();
-                let stored = JobId(text.parse().unwrap_or_default());
-                self.knows(stored);
-                highest = highest.max(stored);
+                let told = JobId(text.parse().unwrap_or_default());
+                self.knows(told);
+                stored = stored.max(told);
             } else if message.subject.as_str() == names.epoch() {
                 // Of this session.
             } else if let Some(job) = Names::job_of(&message.subject) {
-                highest = highest.max(job);
-                let read = self.objects.manifest(&message.payload).await;
+                stored = stored.max(job);
+                let payload = &message.payload;
+                let read = unless_damaged(|| self.objects.manifest(payload)).await;
                 let manifest = match read {
                     Ok(Some(manifest)) if manifest.job == job => manifest,
                     // Its object is damaged: the other jobs are there nevertheless.
@@ -255,6 +291,9 @@ impl Publisher {
                 found.insert(manifest.job, manifest);
             }
         }
+        // Sessions alone give numbers and queue work; what nodes say is believed as far as it may be so.
+        let stored = waiting.keys().copied().fold(stored, JobId::max);
+        let highest = highest(stored, done.keys().copied());
         let is_known = |job: JobId| {
             let is_dropped = || dropped.iter().any(|it: &Manifest| it.job == job);
             found.contains_key(&job)
@@ -265,7 +304,7 @@ impl Publisher {
         };
         for job in orphans(&done, is_known) {
             // It is asked for by its name: what was not read is not dropped.
-            if self.is_without_manifest(job).await {
+            if job <= highest && self.is_without_manifest(job).await {
                 self.goes(job, None, None);
             }
         }
@@ -300,14 +339,15 @@ impl Publisher {
                 last: lasts.remove(&job),
                 has_failed: failed.contains(&job),
                 unknown: unknown.remove(&job),
+                unreadable: None,
             };
             match left.get_mut(&job) {
-                // What it waited for may be lost with the server's disk; what was heard is there.
                 Some(known) => {
                     if known.unknown.is_some() {
                         (known.manifest, known.unknown) = (new.manifest, new.unknown);
                     }
-                    known.done.extend(new.done);
+                    let waiting = (!are_many).then(|| &new.waiting | &self.under_way(job));
+                    known.looked_at(waiting, new.done);
                     known.has_failed |= new.has_failed;
                 }
                 None if look == Look::First => drop(left.insert(job, new)),
@@ -387,6 +427,46 @@ mod tests {
         assert_eq!((it.done, it.pieces, it.is_cancelled), (2, 4, true));
         formers.forget(JobId(3));
         assert!(formers.all().is_empty());
+    }
+
+    #[test]
+    fn what_the_server_has_lost_is_not_waited_for() {
+        let formers = Formers::new(Waker::noop().clone());
+        formers.detached(some(3, 5), BTreeSet::from([1, 3, 4]), None);
+        let looked_at = |waiting: Option<BTreeSet<u32>>, done: BTreeSet<u32>| {
+            let mut left = formers.left();
+            let left = left.get_mut(&JobId(3)).expect("it is known");
+            left.looked_at(waiting, done);
+            (left.now().done, left.now().pieces)
+        };
+        assert_eq!(looked_at(None, BTreeSet::new()), (2, 5));
+        // Of one piece there is a result meanwhile, and one is nowhere.
+        let (waiting, done) = (BTreeSet::from([4]), BTreeSet::from([0, 1]));
+        assert_eq!(looked_at(Some(waiting), done), (3, 4));
+        // Its result turns up.
+        formers.heard(JobId(3), 3);
+        formers.heard(JobId(3), 4);
+        let it = formers.get(JobId(3)).expect("it is known");
+        assert_eq!((it.done, it.pieces), (5, 5));
+    }
+
+    #[test]
+    fn a_job_that_no_node_can_do_goes_on_when_one_can() {
+        let formers = Formers::new(Waker::noop().clone());
+        formers.detached(some(3, 4), BTreeSet::from([1, 3]), None);
+        formers.is_unreadable(JobId(3), "damaged".to_owned());
+        let unreadable = || formers.get(JobId(3)).and_then(|it| it.unreadable);
+        assert_eq!(unreadable().as_deref(), Some("damaged"));
+        formers.heard(JobId(3), 1);
+        assert_eq!(unreadable(), None);
+    }
+
+    #[test]
+    fn numbers_are_given_once_and_not_to_be_used_up() {
+        let of = |stored, left: &[u32]| highest(JobId(stored), left.iter().copied().map(JobId));
+        assert_eq!(of(7, &[3, 9]), JobId(9));
+        assert_eq!(of(7, &[]), JobId(7));
+        assert_eq!(of(7, &[3, u32::MAX, NEAR + 8]), JobId(7));
     }
 
     #[test]

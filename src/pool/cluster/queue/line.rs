@@ -1,6 +1,5 @@
 //! The hub's end of a map's way to the queue of a cluster: what it orders, and what it is told. Nothing here waits.
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::schema::{Done, Manifest};
+use super::schema::{Done, Manifest, Results};
 use crate::ids::JobId;
 use crate::pool::QueueFault;
 use crate::pool::cluster::{Cluster, NodeState, NodeStatus};
@@ -39,7 +38,7 @@ pub enum Order {
     /// It is no map any more, and goes on.
     Detach(JobId),
     /// The results of one that is no map.
-    Results(JobId, Sender<std::io::Result<BTreeMap<u32, Done>>>),
+    Results(JobId, Sender<std::io::Result<Results>>),
 }
 
 /// What the hub is told of a map.

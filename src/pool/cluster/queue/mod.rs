@@ -29,7 +29,7 @@ mod worklist;
 pub use former::{Former, Formers};
 pub use line::{Begin, Order, Queue, Told};
 pub use publisher::{Ask, Ears, Publisher, Word, told};
-pub use schema::{Done, Inputs, Manifest, Part};
+pub use schema::{Done, Inputs, Manifest, Part, Results};
 pub use setup::leave_nothing;
 pub use sizes::Sizes;
 pub use worklist::{Hand, SeatId, Worklist};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::header::NATS_ROLLUP;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
-use async_nats::jetstream::object_store::{ObjectInfo, ObjectOptions, ObjectStore};
+use async_nats::jetstream::object_store::{InfoErrorKind, ObjectInfo, ObjectOptions, ObjectStore};
 use async_nats::{Client, HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use data_encoding::BASE64URL;
@@ -219,7 +219,10 @@ impl Objects {
         name: &str,
         expected: Option<u128>,
     ) -> io::Result<Vec<u8>> {
-        let about = store.info(name).await.map_err(other)?;
+        let about = store.info(name).await.map_err(|error| match error.kind() {
+            InfoErrorKind::NotFound => io::ErrorKind::NotFound.into(),
+            _ => other(error),
+        })?;
         if about.deleted {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -307,6 +310,12 @@ fn parts(bucket: &str, nuid: &str) -> String {
 
 async fn open(jetstream: &Context, bucket: String) -> io::Result<ObjectStore> {
     jetstream.get_object_store(bucket).await.map_err(other)
+}
+
+/// Whether what could not be read is damaged, or not there: it stays so.
+pub fn is_damaged(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    matches!(error.kind(), InvalidData | NotFound | UnexpectedEof)
 }
 
 pub fn other(error: impl Display) -> io::Error {

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep};
 
 use super::former::{Formers, Look};
 use super::line::{Ear, Order, Told};
-use super::objects::{Objects, other};
+use super::objects::{Objects, is_damaged, other};
 use super::schema::{ACK_WAIT, AGAIN as AGAIN_HEADER, Done, Manifest, Names, Stored, record};
 use super::setup;
 use crate::ids::JobId;
@@ -634,11 +634,23 @@ impl Publisher {
 }
 
 /// Tries for as long as a server may take to come back.
-async fn patiently<T>(mut what: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
+async fn patiently<T>(what: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
+    again_unless(|_| false, what).await
+}
+
+/// The same of what is read once: damaged, it stays so.
+pub(super) async fn unless_damaged<T>(what: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
+    again_unless(is_damaged, what).await
+}
+
+async fn again_unless<T>(
+    is_final: impl Fn(&io::Error) -> bool,
+    mut what: impl AsyncFnMut() -> io::Result<T>,
+) -> io::Result<T> {
     let since = Instant::now();
     loop {
         match what().await {
-            Err(error) if since.elapsed() > PATIENCE => return Err(error),
+            Err(error) if is_final(&error) || since.elapsed() > PATIENCE => return Err(error),
             Err(_) => sleep(AGAIN).await,
             ok => return ok,
         }

@@ -416,6 +416,38 @@ impl Done {
     }
 }
 
+/// What the server has of a job's results.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Results {
+    /// By the piece that they are of. Of each piece the first ones, and no two pieces are of the same item.
+    pub parts: BTreeMap<u32, Vec<Part>>,
+    /// Pieces of which something is there that cannot be read.
+    pub damaged: u32,
+    /// The items that the pieces are of.
+    items: BTreeMap<u64, u64>,
+}
+
+impl Results {
+    /// What there is of a piece; `None` when that cannot be read.
+    pub fn add(&mut self, piece: u32, done: Option<Done>) {
+        if self.parts.contains_key(&piece) {
+            return;
+        }
+        let parts = done.and_then(|done| {
+            let items = done.first..done.first.checked_add(done.items)?;
+            let before = self.items.range(..items.end).next_back();
+            let is_free = before.is_none_or(|(_, end)| *end <= items.start);
+            let parts = done.parts_of(items.clone()).filter(|_| is_free)?;
+            self.items.insert(items.start, items.end);
+            Some(parts)
+        });
+        match parts {
+            Some(parts) => drop(self.parts.insert(piece, parts)),
+            None => self.damaged += 1,
+        }
+    }
+}
+
 impl Part {
     /// Whether an item of it has no result.
     pub fn fails(&self) -> bool {
@@ -604,6 +636,37 @@ mod tests {
         assert!(are(&[ran(40, 1)]) && are(&[]));
         assert!(!are(&[ran(39, 1)]) && !are(&[ran(40, 5)]) && !are(&[given_up(44)]));
         assert!(!are(&[ran(40, 2), ran(41, 2)]) && !are(&[ran(42, u64::MAX)]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_takes_no_other_results_with_it() {
+        let done = |first, items| {
+            let ran = Part::Ran {
+                rank: Rank(0),
+                first,
+                ended: ChunkEnded::well(items),
+                results: Vec::new(),
+            };
+            let parts = vec![ran];
+            Some(Done {
+                first,
+                items,
+                parts,
+            })
+        };
+        let mut results = Results::default();
+        results.add(1, done(4, 4));
+        results.add(2, None);
+        results.add(0, done(0, 4));
+        // Told twice, as after the server was gone.
+        results.add(0, done(0, 4));
+        assert_eq!((results.parts.len(), results.damaged), (2, 1));
+        // A node says what it likes.
+        for wrong in [done(7, 2), done(3, 2), done(u64::MAX, 2), done(0, 9)] {
+            results.add(9, wrong);
+        }
+        results.add(8, done(8, 1));
+        assert_eq!((results.parts.len(), results.damaged), (3, 5));
     }
 
     #[test]

@@ -57,9 +57,9 @@ impl Sizes {
         self.full = full;
     }
 
-    /// From now on all inputs are queued.
-    pub fn queue_all(&mut self) {
-        self.all = true;
+    /// Whether all inputs are queued from now on.
+    pub fn queue_all(&mut self, all: bool) {
+        self.all = all;
     }
 
     fn is_one_by_one(&self, total: Option<u64>) -> bool {
@@ -241,14 +241,20 @@ mod tests {
         let (_, most) = run(&mut sizes, 5_000, 0.01);
         assert!(most as u64 <= DEEPEST + TOGETHER, "{most}");
         let mut sizes = Sizes::new(Kind::Dynamic, Some(1), 2);
-        sizes.queue_all();
+        sizes.queue_all(true);
         let (_, most) = run(&mut sizes, 5_000, 0.01);
         assert_eq!(most, 5_000);
         // Also when nothing has ended from which to learn how large they may be.
         let mut sizes = Sizes::new(Kind::Dynamic, None, 2);
-        sizes.queue_all();
+        sizes.queue_all(true);
         let (came, most) = run(&mut sizes, 5_000, 0.01);
         assert_eq!(most, came.len());
+        // Somebody stays after all.
+        let mut sizes = Sizes::new(Kind::Dynamic, Some(1), 2);
+        sizes.queue_all(true);
+        sizes.queue_all(false);
+        let (_, most) = run(&mut sizes, 5_000, 0.01);
+        assert!(most as u64 <= DEEPEST + TOGETHER, "{most}");
     }
 
     #[test]

@@ -63,8 +63,9 @@ impl Taken {
 /// What comes of what was said to the server.
 pub enum Came {
     Taken(Box<Taken>),
-    /// A stream has the result of this number; otherwise somebody was first.
-    Kept(u64, bool),
+    /// A stream has a result of the piece whose result has this number; when it had one before, this is what was given: it may be
+    /// the same, whose acknowledgement was lost.
+    Kept(u64, Option<Vec<u8>>),
     /// There may be room for more.
     Nothing,
 }
@@ -276,7 +277,7 @@ impl Taker {
             _ => return Came::Nothing,
         };
         match self.unkept.borrow_mut().remove(&number) {
-            Some(_) => Came::Kept(number, is_first),
+            Some(unkept) => Came::Kept(number, (!is_first).then_some(unkept.message)),
             None => Came::Nothing,
         }
     }
@@ -297,6 +298,13 @@ impl Taker {
             self.give_first(number, subject, message).await;
         }
         number
+    }
+
+    /// Whether the result of a piece that stays is this one.
+    pub async fn has_result(&self, job: JobId, piece: u32, message: &[u8]) -> bool {
+        let subject = self.names.result(job, piece);
+        let last = self.last(&self.names.results(), &subject).await;
+        last.is_ok_and(|last| last.as_deref() == Some(message))
     }
 
     /// Nobody wants a result any more.

@@ -262,13 +262,26 @@ impl Worklist {
     async fn hears(self: &Rc<Self>, word: async_nats::Message) {
         match self.taker.came(word) {
             Came::Nothing => {}
-            Came::Kept(number, is_first) => {
+            Came::Kept(number, before) => {
                 let held = self.given.borrow_mut().remove(&number);
-                if let Some(held) = held {
-                    if is_first && held.fails.get() {
-                        self.taker.tell_failed(held.taken.job).await;
+                match (held, before) {
+                    (Some(held), Some(before)) if held.fails.get() => {
+                        let list = self.clone();
+                        spawn_local(async move {
+                            let Taken { job, piece, .. } = held.taken;
+                            if list.taker.has_result(job, piece, &before).await {
+                                list.taker.tell_failed(job).await;
+                            }
+                            list.done_with(&held).await;
+                        });
                     }
-                    self.done_with(&held).await;
+                    (Some(held), _) => {
+                        if held.fails.get() {
+                            self.taker.tell_failed(held.taken.job).await;
+                        }
+                        self.done_with(&held).await;
+                    }
+                    (None, _) => {}
                 }
             }
             // Of a queue that was made anew. Who is to do it twice at once ends it once.

@@ -168,7 +168,7 @@ impl Publisher {
     }
 
     /// Pieces that no stream has acknowledged.
-    fn under_way(&self, number: JobId) -> BTreeSet<u32> {
+    pub(in super::super) fn under_way(&self, number: JobId) -> BTreeSet<u32> {
         let all = self.unacknowledged.borrow();
         let of_it = all.values().filter(|kept| kept.job == number);
         let pieces = of_it.filter_map(|kept| Names::piece_of(&kept.subject));
@@ -280,8 +280,9 @@ impl Publisher {
 
     /// A node cannot read what a job needs.
     pub fn is_unreadable(&self, number: JobId, why: String) {
-        if let Some(job) = self.job(number) {
-            job.ear.tell(Told::Failed(QueueFault::Unreadable(why)));
+        match self.job(number) {
+            Some(job) => job.ear.tell(Told::Failed(QueueFault::Unreadable(why))),
+            None => self.formers.is_unreadable(number, why),
         }
     }
 

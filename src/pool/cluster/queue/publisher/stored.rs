@@ -12,8 +12,8 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 
-use super::super::objects::other;
-use super::super::schema::{Done, Names, Stored, record};
+use super::super::objects::{is_damaged, other};
+use super::super::schema::{Done, Names, Results, Stored, record};
 use super::Publisher;
 use crate::ids::JobId;
 use crate::pool::cluster::PATIENCE;
@@ -161,11 +161,11 @@ impl Publisher {
         Some(Duration::from_nanos(nanoseconds))
     }
 
-    /// The results of a job, by piece.
-    pub(super) async fn results(&self, job: JobId) -> io::Result<BTreeMap<u32, Done>> {
+    /// The results of a job. Those of a piece that are damaged are not there; the others are.
+    pub(super) async fn results(&self, job: JobId) -> io::Result<Results> {
         let names = &self.names;
         let all = { self.read_all(names.results(), names.results_of(job)).await }?;
-        let mut results = BTreeMap::new();
+        let mut results = Results::default();
         for Message {
             subject, payload, ..
         } in all
@@ -173,14 +173,16 @@ impl Publisher {
             let Some((_, piece)) = Names::piece_of(&subject) else {
                 continue;
             };
-            let done = match Stored::<Done>::read(&payload).map_err(other)? {
-                Stored::Here(done) => done,
-                Stored::Object(large) => {
-                    let bytes = self.objects.get_large(&large).await?;
-                    record(&bytes).map_err(other)?
-                }
+            let done = match Stored::<Done>::read(&payload) {
+                Ok(Stored::Here(done)) => Some(done),
+                Ok(Stored::Object(large)) => match self.objects.get_large(&large).await {
+                    Ok(bytes) => record(&bytes).ok(),
+                    Err(error) if is_damaged(&error) => None,
+                    Err(error) => return Err(error),
+                },
+                Err(_) => None,
             };
-            results.entry(piece).or_insert(done);
+            results.add(piece, done);
         }
         Ok(results)
     }
