@@ -5,7 +5,7 @@ mod attach;
 mod store;
 
 use std::fs::File;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -433,7 +433,18 @@ fn started_up(wanted: bool, session: &mut Session, sink: &mut dyn Sink) -> bool 
 
 fn sink(format: Format) -> Box<dyn Sink> {
     match format {
-        Format::Text => Box::new(Terminal::new(std::io::stdout(), Style::detect())),
+        Format::Text => {
+            let terminal = Terminal::new(std::io::stdout(), Style::detect());
+            // A program reads it, such as a script that calls this one.
+            if std::io::stdout().is_terminal() {
+                return Box::new(terminal);
+            }
+            let aside: Box<dyn Write + Send> = match std::io::stderr().is_terminal() {
+                true => Box::new(std::io::stderr()),
+                false => Box::new(std::io::sink()),
+            };
+            Box::new(terminal.progress_to(aside))
+        }
         Format::Json => Box::new(JsonLines::new(std::io::stdout())),
     }
 }

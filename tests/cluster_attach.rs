@@ -629,6 +629,13 @@ fn detached_jobs_need_no_session() {
         || kept.hosts.engines().is_empty().then_some(()),
         "engines are left when there is nothing to do",
     );
+    // Beside any session it is seen what there is, and nothing of it goes by mistake.
+    contains(&beside(&["attach"]), &[&kept.name, "1 done", "none"]);
+    let end = beside(&["attach", "--end", &kept.name]);
+    contains(
+        &end,
+        &["error", "job 2 (done)", "`let r = %result 2`", "--drop"],
+    );
     let taken = kept.attach_beside(
         &[],
         "let r = %result 2\n(r.len(), r.iter().flatten().sum::<u64>(), r[1999].is_err())",

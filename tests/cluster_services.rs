@@ -119,6 +119,42 @@ fn an_interrupt_waits_for_engines_that_are_far_away() {
     assert_eq!(s.end(), 0);
 }
 
+/// However many engines of a host take it, it goes there once, and they have it each for itself.
+#[test]
+fn what_is_pushed_goes_to_each_host_once() {
+    let hosts = Hosts::up("once");
+    let mut s = hosts.session([1, 3]);
+    s.cells(&["%px engine::rank()"]);
+    let faults = Faults {
+        delay_ms: 0,
+        lost: 0.0,
+        repeated: 0.0,
+        late: 0.0,
+        bytes_per_second: 1e9,
+        seed: 0,
+    };
+    let cable = hosts.bad_cable(2, &faults);
+    for round in 0..2 {
+        s.cells(&[
+            &format!("let much: Vec<u64> = (0..1_000_000).map(|x: u64| x.wrapping_mul(0x9E37_79B9_7F4A_7C15 + {round})).collect();"),
+            "%push much",
+        ]);
+        contains(
+            &s.cell("%px -o all much.iter().fold(0, |sum, x| sum ^ x)\nall == [much.iter().fold(0, |sum, x| sum ^ x); 4]"),
+            &["true"],
+        );
+    }
+    // To some of its engines too.
+    s.cells(&["%push -t 1,2 much"]);
+    contains(&s.cell("%px -t 1,2 much.len()"), &["1000000"]);
+    let bytes = cable.unplug();
+    assert!(
+        bytes < 40_000_000,
+        "{bytes} bytes for three values of 10 MB"
+    );
+    assert_eq!(s.end(), 0);
+}
+
 #[test]
 fn child_scripts_of_nodes_share_the_store() {
     let hosts = Hosts::up("scripts");

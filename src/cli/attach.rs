@@ -2,7 +2,6 @@
 
 use crate::magic::attach::{self, Hosts};
 use crate::outcome::{Event, Report, Sink};
-use crate::pool::cluster::keep;
 use crate::session::{Done, Failed, Session};
 
 #[derive(clap::Args)]
@@ -15,6 +14,9 @@ pub struct Attach {
     /// End the cluster, with its nodes; of one that a session has only with `--steal`.
     #[arg(long, requires = "name")]
     end: bool,
+    /// With `--end`: also the results of jobs that it has.
+    #[arg(long, requires = "end")]
+    drop: bool,
     /// Run one cell on it and exit.
     #[arg(
         short = 'e',
@@ -37,18 +39,13 @@ impl Attach {
 
     /// Lists them, or ends one; whether that went well.
     pub fn without_session(&self, sink: &mut dyn Sink) -> bool {
-        let end = if self.steal {
-            keep::end
-        } else {
-            keep::end_unused
-        };
         let went = match &self.name {
             Some(name) if !self.hosts.are_none() => {
                 let what = format!("{name} is to end: it takes no hosts any more");
                 Err(Report::usage(what).into())
             }
             None if !self.hosts.are_none() => attach::is_named(&self.hosts).map_err(Failed::from),
-            Some(name) => end(name).map_err(Failed::from).map(|()| {
+            Some(name) => attach::end(name, self.steal, self.drop).map(|()| {
                 sink.send(Event::Text(format!("the cluster {name} has ended")));
             }),
             None => attach::list(sink),

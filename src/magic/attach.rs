@@ -3,10 +3,12 @@
 use super::jobs;
 pub use super::pool::cluster::Hosts;
 pub use super::pool::described;
+use crate::ids::PoolName;
 use crate::outcome::{Event, Field, Report, Sink, Table};
 use crate::pool::cluster::keep::{self, Record, Shelf, Status};
+use crate::pool::cluster::queue::Former;
 use crate::render::{kept, units};
-use crate::session::{Done, Failed, Pool, Session, missing};
+use crate::session::{Done, Failed, JobStatus, Pool, Session, missing, status_of};
 
 /// Hosts are for a cluster that is named.
 pub fn is_named(hosts: &Hosts) -> Result<(), Report> {
@@ -29,7 +31,7 @@ pub fn list(sink: &mut dyn Sink) -> Done {
     let looked: Vec<_> = records.iter().map(keep::look).collect();
     sink.send(Event::Table(Table {
         title: None,
-        columns: vec!["cluster", "nodes", "since", "session", "lease"],
+        columns: vec!["cluster", "nodes", "jobs", "since", "session", "lease"],
         rows: { records.iter().zip(&looked) }
             .map(|(record, status)| row(record, status.as_ref().ok()))
             .collect(),
@@ -52,12 +54,17 @@ fn row(record: &Record, status: Option<&Status>) -> Vec<Field> {
     match status {
         None => row.extend([
             Field::Empty,
+            Field::Empty,
             since,
             Field::Failure("unknown".to_owned()),
             Field::Empty,
         ]),
         Some(status) => row.extend([
             Field::Text(nodes(status)),
+            jobs_of(&record.name, status).map_or(Field::Empty, |jobs| {
+                let jobs: Vec<JobStatus> = jobs.into_iter().map(|(_, job)| job).collect();
+                Field::Text(jobs::tallied(&jobs))
+            }),
             since,
             Field::Text(
                 status
@@ -72,6 +79,50 @@ fn row(record: &Record, status: Option<&Status>) -> Vec<Field> {
         ]),
     }
     row
+}
+
+/// Those that need no session; `None` when the server does not tell.
+fn jobs_of(name: &str, status: &Status) -> Option<Vec<(Former, JobStatus)>> {
+    let pool = PoolName(name.to_owned());
+    let formers = keep::jobs(&status.session).ok()?.into_iter();
+    let known = formers.map(|former| {
+        let status = status_of(former.clone(), former.manifest.job, &pool);
+        (former, status)
+    });
+    Some(known.collect())
+}
+
+/// Ends one, with `steal` also one that a session has. Not while it has results that somebody may want, unless they are to be
+/// dropped.
+pub fn end(name: &str, steal: bool, drops: bool) -> Done {
+    let records = Shelf::find()?.all();
+    // Of one whose holder or server does not answer nothing is known.
+    let status = { records.iter().find(|record| record.name == name) }
+        .and_then(|record| keep::look(record).ok())
+        .filter(|status| !drops && (steal || status.has.is_none()));
+    if let Some(status) = status {
+        let jobs = jobs_of(name, &status).unwrap_or_default().into_iter();
+        let wanted = jobs.filter(|(former, _)| former.is_wanted());
+        let wanted: Vec<JobStatus> = wanted.map(|(_, job)| job).collect();
+        nothing_is_lost(name, &wanted)?;
+    }
+    match steal {
+        true => keep::end(name)?,
+        false => keep::end_unused(name)?,
+    }
+    Ok(())
+}
+
+/// The results of jobs end with their cluster.
+fn nothing_is_lost(name: &str, jobs: &[JobStatus]) -> Result<(), Report> {
+    let Some(first) = jobs.first() else {
+        return Ok(());
+    };
+    let what = format!("with {name} ends what it has: {}", jobs::named(jobs));
+    Err(Report::usage(what).hint(format!(
+        "`regatta attach {name}`, then `let r = %result {}` takes results; `regatta attach --end {name} --drop` drops them",
+        first.job
+    )))
 }
 
 fn nodes(status: &Status) -> String {

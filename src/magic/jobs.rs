@@ -6,7 +6,7 @@ use super::values::job;
 use super::{Call, Example, Magic};
 use crate::ids::JobId;
 use crate::outcome::{Event, Field, JobState, Report, Sink, Table};
-use crate::session::{CHUNKS, Done, JobStatus, Session};
+use crate::session::{CHUNKS, Done, JobStatus, Session, counted};
 
 /// lists the jobs, shows one with its code, or drops the results of finished ones
 #[derive(Args)]
@@ -71,6 +71,37 @@ fn job_or_all(text: &str) -> Result<Which, Report> {
     match text {
         "all" => Ok(Which::All),
         number => job(number).map(Which::One),
+    }
+}
+
+/// `job 2 (done), job 3 (4 of 9 chunks done)`
+pub(super) fn named(jobs: &[JobStatus]) -> String {
+    let named = |status: &JobStatus| {
+        let state = match status.state {
+            JobState::Done => "done".to_owned(),
+            _ => format!("{} done", counted(status)),
+        };
+        format!("job {} ({state})", status.job)
+    };
+    jobs.iter().map(named).collect::<Vec<_>>().join(", ")
+}
+
+/// `2 running, 1 done`
+pub(super) fn tallied(jobs: &[JobStatus]) -> String {
+    let states = [
+        JobState::Running,
+        JobState::Done,
+        JobState::Failed,
+        JobState::Cancelled,
+    ];
+    let tally = |of: &JobState| {
+        let count = jobs.iter().filter(|status| status.state == *of).count();
+        (count > 0).then(|| format!("{count} {}", state(*of)))
+    };
+    let tallies: Vec<String> = states.iter().filter_map(tally).collect();
+    match tallies.is_empty() {
+        true => "none".to_owned(),
+        false => tallies.join(", "),
     }
 }
 

@@ -12,15 +12,16 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Command, Subcommand, ValueEnum};
 
 use super::document::kind_word;
+use super::jobs;
 use super::values::{TargetsPart, targets, time};
 use super::{Call, Example, Magic, attach};
 use crate::cell::position;
 use crate::ids::PoolName;
-use crate::outcome::{Event, Field, JobState, MpiCause, PoolKind, Report, Sink, Table};
+use crate::outcome::{Event, Field, MpiCause, PoolKind, Report, Sink, Table};
 use crate::pool::cluster::Listen;
 use crate::pool::{EngineState, Starter, Work};
 use crate::render::units;
-use crate::session::{Code, Done, Failed, JobStatus, Pool, PoolRequest, Session, counted, missing};
+use crate::session::{Code, Done, Failed, JobStatus, Pool, PoolRequest, Session, missing};
 
 /// starts, stops, lists, resizes, restarts pools of engines
 #[derive(Args)]
@@ -285,23 +286,15 @@ impl Start {
 }
 
 /// Jobs that need no session would end with their cluster.
-fn nothing_is_lost(jobs: &[JobStatus]) -> Result<(), Report> {
-    let Some(first) = jobs.first() else {
+fn nothing_is_lost(ending: &[JobStatus]) -> Result<(), Report> {
+    let Some(first) = ending.first() else {
         return Ok(());
     };
-    let word = |status: &JobStatus| {
-        let state = match status.state {
-            JobState::Done => "done".to_owned(),
-            _ => format!("{} done", counted(status)),
-        };
-        format!("job {} ({state})", status.job)
-    };
-    let words: Vec<String> = jobs.iter().map(word).collect();
-    let its = match jobs.len() {
+    let its = match ending.len() {
         1 => "its",
         _ => "their",
     };
-    let mut pools: Vec<String> = jobs.iter().map(|job| job.pool.to_string()).collect();
+    let mut pools: Vec<String> = ending.iter().map(|job| job.pool.to_string()).collect();
     pools.sort();
     pools.dedup();
     let (pools, stop, go) = match pools.as_slice() {
@@ -318,7 +311,7 @@ fn nothing_is_lost(jobs: &[JobStatus]) -> Result<(), Report> {
     };
     Err(Report::usage(format!(
         "with {pools} ends {}, and nobody has taken {its} results",
-        words.join(", ")
+        jobs::named(ending)
     ))
     .hint(format!(
         "`let r = %result {}` takes them; `{stop}` drops them; {go} on when this session is left",

@@ -165,13 +165,17 @@ impl State {
         self.pools = run.pools;
         let pools = self.pool_specs();
         let message = self.run_message(run.entry, pools);
-        for (place, engine) in run.engines.into_iter().enumerate() {
+        // All that engines take is on its way before one of them runs: what several take goes once to their host.
+        for (engine, values) in run.engines.iter().zip(&run.data) {
+            let is_alive = self.engines.get(engine).is_some_and(Engine::is_alive);
+            for value in values.iter().filter(|_| is_alive) {
+                self.send(*engine, &ToEngine::Data, value);
+            }
+        }
+        for engine in run.engines {
             match self.engines.get_mut(&engine) {
                 Some(process) if process.is_alive() => {
                     process.begins(Work::Cell(run.cell));
-                    for value in run.data.get(place).into_iter().flatten() {
-                        self.send(engine, &ToEngine::Data, value);
-                    }
                     self.send(engine, &message, &Payload::None);
                 }
                 // Its death has been told, but perhaps after this command was given.

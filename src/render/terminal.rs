@@ -29,6 +29,8 @@ pub struct Terminal<W: Write> {
     /// What belongs below everything else.
     below: Below,
     pace: Pace,
+    /// Where lines of progress go that cannot be redrawn, when that is not where everything goes.
+    aside: Option<Box<dyn Write + Send>>,
     /// It was said that the job stops, where nothing can be redrawn.
     told_stopping: bool,
     /// The command that shows what does not fit on the screen.
@@ -46,6 +48,7 @@ impl<W: Write> Terminal<W> {
             fresh_line: true,
             below: Below::default(),
             pace: Pace::default(),
+            aside: None,
             told_stopping: false,
             pager: None,
         }
@@ -54,6 +57,12 @@ impl<W: Write> Terminal<W> {
     /// What was asked for whole goes through this command, where it does not fit on the screen.
     pub fn set_pager(&mut self, pager: String) {
         self.pager = Some(pager);
+    }
+
+    /// Lines of progress go there: what is written is for a program that wants results.
+    pub fn progress_to(mut self, aside: Box<dyn Write + Send>) -> Self {
+        self.aside = Some(aside);
+        self
     }
 
     /// Whether cells are shown as they start (`In [1]: …`): yes where nobody typed them.
@@ -198,6 +207,11 @@ impl<W: Write> Terminal<W> {
             return Ok(());
         }
         let line = ended(progress::line(progress, &self.style));
+        if let Some(aside) = &mut self.aside {
+            // Who cannot be told how far it is gets the results none the less.
+            let _ = aside.write_all(line.as_bytes());
+            return Ok(());
+        }
         self.show(&line, false)
     }
 

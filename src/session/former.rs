@@ -59,88 +59,92 @@ impl FormerJob {
     }
 
     fn status(&self) -> Option<JobStatus> {
-        let Former {
-            manifest,
-            done,
-            pieces,
-            is_cancelled,
-            has_failed,
-            last,
-            unknown,
-            unreadable,
-        } = self.now()?;
-        if let Some(why) = unknown {
-            let job = self.job;
-            return Some(JobStatus {
-                job,
-                what: UNKNOWN.to_owned(),
-                unit: CHUNKS,
-                state: match is_cancelled {
-                    true => JobState::Cancelled,
-                    false => JobState::Failed,
-                },
-                done,
-                total: Some(pieces),
-                elapsed: Duration::ZERO,
-                pool: self.pool.clone(),
-                bytes: 0,
-                why: Some(format!(
-                    "what it is cannot be read on the server: {why}; `%jobs --drop {job}` forgets it"
-                )),
-            });
-        }
-        let is_stuck = !is_cancelled && !has_failed && done < pieces && unreadable.is_some();
-        let is_over = is_cancelled || has_failed || is_stuck || done >= pieces;
-        // Of pieces that neither wait nor have results the server knows nothing any more.
-        let is_lost = is_over
-            && !has_failed
-            && !is_stuck
-            && manifest.inputs == Inputs::Exhausted
-            && done < u64::from(manifest.pieces);
-        let pieces = match is_lost {
-            true => manifest.pieces.into(),
-            false => pieces,
-        };
-        let is_whole =
-            is_over && !is_lost && !has_failed && !is_stuck && manifest.inputs == Inputs::Exhausted;
-        let (unit, done, total) = match is_whole {
-            true => ("items", manifest.items, manifest.items),
-            false => (CHUNKS, done, pieces),
-        };
-        let until = match is_over {
-            true => last.unwrap_or(manifest.began),
-            false => since_1970(),
-        };
-        Some(JobStatus {
-            job: self.job,
-            what: match manifest.function.is_empty() {
-                true => CALL.to_owned(),
-                false => manifest.function,
-            },
-            unit,
-            state: match (is_cancelled, is_over) {
-                (true, _) => JobState::Cancelled,
-                _ if is_lost || has_failed || is_stuck => JobState::Failed,
-                (_, true) => JobState::Done,
-                _ => JobState::Running,
+        Some(status_of(self.now()?, self.job, &self.pool))
+    }
+}
+
+/// A job that needs no session, as it is now, under this number.
+pub fn status_of(former: Former, job: JobId, pool: &PoolName) -> JobStatus {
+    let Former {
+        manifest,
+        done,
+        pieces,
+        is_cancelled,
+        has_failed,
+        last,
+        unknown,
+        unreadable,
+    } = former;
+    if let Some(why) = unknown {
+        return JobStatus {
+            job,
+            what: UNKNOWN.to_owned(),
+            unit: CHUNKS,
+            state: match is_cancelled {
+                true => JobState::Cancelled,
+                false => JobState::Failed,
             },
             done,
-            total: Some(total),
-            elapsed: until.saturating_sub(manifest.began),
-            pool: self.pool.clone(),
+            total: Some(pieces),
+            elapsed: Duration::ZERO,
+            pool: pool.clone(),
             bytes: 0,
-            why: match (is_lost, has_failed, unreadable.filter(|_| is_stuck)) {
-                (true, ..) => Some(
-                    "the server has lost the rest of its chunks; `%result` takes what there is"
-                        .to_owned(),
-                ),
-                (_, true, _) => Some("an item has no result".to_owned()),
-                (.., Some(why)) => Some(format!(
-                    "a node cannot read on the server what it needs for it: {why}; `%result` takes what there is"
-                )),
-                _ => None,
-            },
-        })
+            why: Some(format!(
+                "what it is cannot be read on the server: {why}; `%jobs --drop {job}` forgets it"
+            )),
+        };
+    }
+    let is_stuck = !is_cancelled && !has_failed && done < pieces && unreadable.is_some();
+    let is_over = is_cancelled || has_failed || is_stuck || done >= pieces;
+    // Of pieces that neither wait nor have results the server knows nothing any more.
+    let is_lost = is_over
+        && !has_failed
+        && !is_stuck
+        && manifest.inputs == Inputs::Exhausted
+        && done < u64::from(manifest.pieces);
+    let pieces = match is_lost {
+        true => manifest.pieces.into(),
+        false => pieces,
+    };
+    let is_whole =
+        is_over && !is_lost && !has_failed && !is_stuck && manifest.inputs == Inputs::Exhausted;
+    let (unit, done, total) = match is_whole {
+        true => ("items", manifest.items, manifest.items),
+        false => (CHUNKS, done, pieces),
+    };
+    let until = match is_over {
+        true => last.unwrap_or(manifest.began),
+        false => since_1970(),
+    };
+    JobStatus {
+        job,
+        what: match manifest.function.is_empty() {
+            true => CALL.to_owned(),
+            false => manifest.function,
+        },
+        unit,
+        state: match (is_cancelled, is_over) {
+            (true, _) => JobState::Cancelled,
+            _ if is_lost || has_failed || is_stuck => JobState::Failed,
+            (_, true) => JobState::Done,
+            _ => JobState::Running,
+        },
+        done,
+        total: Some(total),
+        elapsed: until.saturating_sub(manifest.began),
+        pool: pool.clone(),
+        bytes: 0,
+        why: match (is_lost, has_failed, unreadable.filter(|_| is_stuck)) {
+            (true, ..) => Some(
+                "the server has lost the rest of its chunks; `%result` takes what there is"
+                    .to_owned(),
+            ),
+            (_, true, _) => Some("an item has no result".to_owned()),
+            (.., Some(why)) => Some(format!(
+                "a node cannot read on the server what it needs for it: {why}; `%result` takes what there is"
+            )),
+            _ => None,
+        },
     }
 }
 
@@ -304,13 +308,7 @@ impl Session {
             let is_meant = named.is_none_or(|name| *name == former.pool);
             is_meant && !former.is_taken && !former.cluster.is_lost()
         };
-        // Of those that failed, others than those of which an item did have some.
-        let has_results = |former: &&FormerJob| {
-            former.now().is_some_and(|now| {
-                let is_wanted = !now.is_cancelled && !now.has_failed;
-                is_wanted && (now.done > 0 || now.done < now.pieces)
-            })
-        };
+        let has_results = |former: &&FormerJob| former.now().is_some_and(|now| now.is_wanted());
         let jobs = self.crew.formers().filter(is_untaken);
         Ok(jobs
             .filter(has_results)

@@ -61,7 +61,7 @@ pub use crew::{
     cores,
 };
 pub use data::{DataRequest, DataVerb};
-pub use former::{CHUNKS, EndingJob};
+pub use former::{CHUNKS, EndingJob, status_of};
 pub use history::{CellTiming, Record};
 pub use interrupt::Interrupt;
 pub use jobs::{JobStatus, counted};

@@ -28,7 +28,7 @@ use std::os::unix::net::UnixStream;
 pub const GREETING: [u8; 8] = *b"regatta\0";
 
 /// Changes with every change of [`ToEngine`] or [`FromEngine`].
-pub const VERSION: u32 = 29;
+pub const VERSION: u32 = 30;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {

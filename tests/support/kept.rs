@@ -97,16 +97,16 @@ impl Kept {
         );
     }
 
-    /// What is said when it is ended.
+    /// What is said when it is ended, with the jobs that it has.
     pub fn end(&self) -> String {
-        beside(&["attach", "--end", &self.name])
+        beside(&["attach", "--end", "--drop", &self.name])
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         if self.record().exists() {
-            beside(&["attach", "--end", "--steal", &self.name]);
+            beside(&["attach", "--end", "--steal", "--drop", &self.name]);
         }
     }
 }

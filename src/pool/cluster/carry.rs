@@ -20,6 +20,8 @@ use crate::wire::{DATA, Payload, memory_file};
 pub enum Uncarried {
     #[error("what a map captures is not there: {0}")]
     Captures(String),
+    #[error("what its cell takes is not there: {0}")]
+    Value(String),
     #[error("its host has no memory for what it was sent: {0}")]
     There(std::io::Error),
     #[error("there is no memory for what it sent: {0}")]

@@ -119,11 +119,13 @@ impl Carried {
     }
 }
 
-/// Content that many engines take, by its hash.
+/// Content that many engines take, by its hash where it may be taken again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Content {
     Artifact(u128),
     Capture(u128),
+    /// A value for the next cell, by a number of the session's.
+    Value(u64),
 }
 
 /// From the session to a node.

@@ -101,6 +101,9 @@ impl Proxy {
 
     /// The hub says something to the engine.
     pub fn say(&self, peer: &Peer, message: ToEngine, payload: Payload) {
+        if let (ToEngine::Data, Payload::Shared(value)) = (&message, &payload) {
+            peer.expects(value, self.engine);
+        }
         if self.waiting.borrow().is_empty() && !peer.post.is_full() {
             return self.said(peer, message, &payload);
         }
@@ -165,7 +168,11 @@ impl Proxy {
                 None
             }
             (ToEngine::World { .. }, Payload::Shared(file)) => Some(peer.worlds.give(file)),
+            (ToEngine::Data, Payload::Shared(value)) => {
+                peer.give_value(value, payload).map(Carried::Object)
+            }
             (ToEngine::Run { .. }, _) => {
+                peer.runs(engine);
                 // Its ranks know then who is in it.
                 peer.worlds.look();
                 None

@@ -7,6 +7,7 @@ mod held;
 mod peer;
 mod stores;
 mod told;
+mod values;
 mod worlds;
 
 use std::cell::{Cell, RefCell};
@@ -334,6 +335,7 @@ impl Side {
             stores: self.stores.clone(),
             worlds: self.worlds.clone(),
             has: RefCell::default(),
+            values: RefCell::default(),
             artifacts: RefCell::default(),
             unanswered: Cell::new(0),
             serves: RefCell::default(),

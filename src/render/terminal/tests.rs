@@ -1,5 +1,6 @@
 //! What stands on the screen, byte by byte.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use super::super::samples;
@@ -119,6 +120,21 @@ fn where_nothing_can_be_redrawn_progress_is_rare_and_has_no_codes() {
     let text = "map 1 / 2 items · 0.20 items/s · 0:05 left\n\
                 map 1 / 2 items · 0.10 items/s · 0:10 left\n";
     assert_eq!(shown(Style::plain(80), events), text);
+}
+
+#[test]
+fn whoever_reads_results_from_a_pipe_reads_no_progress() {
+    let (mut read, aside) = io::pipe().unwrap();
+    let mut out = Vec::new();
+    let mut terminal = Terminal::new(&mut out, Style::plain(80)).progress_to(Box::new(aside));
+    for event in [progress(5), output(Origin::Local, "55\n"), finished()] {
+        terminal.send(event);
+    }
+    drop(terminal);
+    let mut told = String::new();
+    read.read_to_string(&mut told).unwrap();
+    assert_eq!(out, b"55\n");
+    assert!(told.starts_with("map 1 / 2 items"), "{told}");
 }
 
 #[test]

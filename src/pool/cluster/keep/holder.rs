@@ -334,6 +334,7 @@ impl Holder {
                 });
                 let met = self.met.values().map(|host| (host.clone(), None));
                 let status = Status {
+                    session: self.backbone.session().clone(),
                     is_reached: self.backbone.session().is_reached(),
                     nodes: nodes.chain(met).collect(),
                     has: self.has.as_ref().map(|(_, who)| who.clone()),

@@ -5,6 +5,7 @@
 mod farewell;
 mod held;
 pub mod holder;
+mod jobs;
 mod protocol;
 
 use std::fs;
@@ -19,6 +20,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 pub use held::{Grant, Held, Status, end, end_unused, is_reached, look};
+pub use jobs::jobs;
 pub use protocol::{Answer, Ask};
 
 use super::configured::write_private;

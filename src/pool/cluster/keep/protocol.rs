@@ -110,6 +110,8 @@ pub enum Answer {
 /// How a kept cluster is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
+    /// How a session reaches the server.
+    pub session: Join,
     /// The hosts, and whether there is a connection to them; of those that came by themselves it is not known.
     pub nodes: Vec<(String, Option<bool>)>,
     /// Nodes reach the server by themselves, over the network.

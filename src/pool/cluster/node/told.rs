@@ -152,7 +152,10 @@ impl Node {
             }
             (Carried::Object(content), _) => {
                 let found = node.objects.borrow().get(content);
-                found.map_err(Uncarried::Captures)
+                found.map_err(match content {
+                    Content::Value(_) => Uncarried::Value,
+                    _ => Uncarried::Captures,
+                })
             }
             (Carried::World(number), ToEngine::World { why, .. }) => {
                 Ok(node.world_file(number).unwrap_or_else(|| {

@@ -9,9 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::objects::other;
-use super::publisher::{Publisher, unless_damaged};
-use super::schema::{Inputs, Malformed, Manifest, Names};
+use super::publisher::Publisher;
+use super::schema::{Inputs, Manifest};
 use crate::ids::JobId;
 use crate::wire::since_1970;
 
@@ -34,14 +33,22 @@ pub struct Former {
     pub unreadable: Option<String>,
 }
 
-struct Left {
-    manifest: Manifest,
-    done: BTreeSet<u32>,
-    waiting: BTreeSet<u32>,
-    last: Option<Duration>,
-    has_failed: bool,
-    unknown: Option<String>,
-    unreadable: Option<String>,
+impl Former {
+    /// Whether somebody may want its results: they are there, or come. Of one of which an item failed there are none to take.
+    pub fn is_wanted(&self) -> bool {
+        let is_there = self.done > 0 || self.done < self.pieces;
+        is_there && !self.is_cancelled && !self.has_failed
+    }
+}
+
+pub(super) struct Left {
+    pub manifest: Manifest,
+    pub done: BTreeSet<u32>,
+    pub waiting: BTreeSet<u32>,
+    pub last: Option<Duration>,
+    pub has_failed: bool,
+    pub unknown: Option<String>,
+    pub unreadable: Option<String>,
 }
 
 impl Left {
@@ -49,7 +56,7 @@ impl Left {
         self.manifest.inputs == Inputs::GivenUp
     }
 
-    fn now(&self) -> Former {
+    pub(super) fn now(&self) -> Former {
         let waiting = self.waiting.difference(&self.done).count();
         let done = self.done.len() as u64;
         Former {
@@ -67,12 +74,16 @@ impl Left {
         }
     }
 
-    /// What the server has of it, now that it is there again. `waiting`: pieces that wait there, or nodes have them; `None`:
-    /// they are too many to tell. Of what is in neither nothing will come.
-    fn looked_at(&mut self, waiting: Option<BTreeSet<u32>>, done: BTreeSet<u32>) {
-        self.done.extend(done);
-        if let Some(waiting) = waiting {
-            self.waiting = &waiting | &self.done;
+    /// What the server has of it, now that it is there again. `under_way`: pieces that it may not have yet; `None` when those that
+    /// wait are too many to tell. Of what neither waits nor is done nothing will come.
+    fn looked_at(&mut self, new: Self, under_way: Option<BTreeSet<u32>>) {
+        if self.unknown.is_some() {
+            (self.manifest, self.unknown) = (new.manifest, new.unknown);
+        }
+        self.done.extend(new.done);
+        self.has_failed |= new.has_failed;
+        if let Some(under_way) = under_way {
+            self.waiting = &(&new.waiting | &under_way) | &self.done;
         }
     }
 }
@@ -210,25 +221,6 @@ pub(super) enum Look {
     Again,
 }
 
-/// The pieces of each job that these subjects are of.
-fn pieces<'a>(subjects: impl Iterator<Item = &'a String>) -> BTreeMap<JobId, BTreeSet<u32>> {
-    let mut of: BTreeMap<JobId, BTreeSet<u32>> = BTreeMap::new();
-    for (job, piece) in subjects.filter_map(|subject| Names::piece_of(subject)) {
-        of.entry(job).or_default().insert(piece);
-    }
-    of
-}
-
-/// A node may say that it has results of any job: numbers so far from all others say nothing.
-const NEAR: u32 = 100_000;
-
-/// The highest number that a job has had. `stored`: as the server was told; its file may be damaged, and then what is `left` of
-/// jobs says it.
-fn highest(stored: JobId, left: impl Iterator<Item = JobId>) -> JobId {
-    let near = stored.0.saturating_add(NEAR);
-    left.filter(|job| job.0 <= near).fold(stored, JobId::max)
-}
-
 /// Jobs that are no more and have results nevertheless: those of nodes that had not heard of their end.
 fn orphans(done: &BTreeMap<JobId, BTreeSet<u32>>, is_known: impl Fn(JobId) -> bool) -> Vec<JobId> {
     let all = done.keys().copied();
@@ -239,91 +231,36 @@ impl Publisher {
     /// Looks at what is on the server that is no map of this session's. Later there are only those that it has found, or detached
     /// itself.
     pub(super) async fn look_back(self: &Rc<Self>, look: Look) -> io::Result<()> {
-        let names = &self.names;
-        // In this order: a piece waits until it has results.
-        let works = self.works_there().await?;
-        let are_many = works.is_none();
-        let works = works.unwrap_or_default();
-        let results = self.results_there().await?;
-        let (mut waiting, mut done) = (pieces(works.iter()), pieces(results.iter()));
-        let failed: BTreeSet<JobId> = results
-            .iter()
-            .filter_map(|it| Names::failed_of(it))
-            .collect();
-        let all = self.read_all(names.jobs(), names.all_jobs()).await?;
-        let mut stored = JobId(0);
-        let mut found = BTreeMap::new();
-        let mut closed = BTreeSet::new();
-        let mut dropped = Vec::new();
-        let mut unknown = BTreeMap::new();
-        for message in all {
-            if message.subject.as_str() == names.highest() {
-                let text = std::str::from_utf8(&message.payload).unwrap_or_default();
-                let told = JobId(text.parse().unwrap_or_default());
-                self.knows(told);
-                stored = stored.max(told);
-            } else if message.subject.as_str() == names.epoch() {
-                // Of this session.
-            } else if let Some(job) = Names::job_of(&message.subject) {
-                stored = stored.max(job);
-                let payload = &message.payload;
-                let read = unless_damaged(|| self.objects.manifest(payload)).await;
-                let manifest = match read {
-                    Ok(Some(manifest)) if manifest.job == job => manifest,
-                    // Its object is damaged: the other jobs are there nevertheless.
-                    Err(why) => {
-                        unknown.insert(job, why.to_string());
-                        Manifest::unknown(job)
-                    }
-                    Ok(_) => {
-                        unknown.insert(job, other(Malformed).to_string());
-                        Manifest::unknown(job)
-                    }
-                };
-                if manifest.closed.contains(&manifest.job) {
-                    // An earlier session was at it when it ended.
-                    if !self.is_its_own(manifest.job) {
-                        dropped.push(manifest);
-                    }
-                    continue;
-                }
-                closed.extend(manifest.closed.iter().copied());
-                found.insert(manifest.job, manifest);
-            }
-        }
-        // Sessions alone give numbers and queue work; what nodes say is believed as far as it may be so.
-        let stored = waiting.keys().copied().fold(stored, JobId::max);
-        let highest = highest(stored, done.keys().copied());
+        let mut found = self.reader.found().await?;
+        self.knows(found.told);
+        let highest = found.highest();
+        let formers = &self.formers;
+        formers.takes(highest);
         let is_known = |job: JobId| {
-            let is_dropped = || dropped.iter().any(|it: &Manifest| it.job == job);
-            found.contains_key(&job)
-                || is_dropped()
+            found.jobs.contains_key(&job)
                 || self.is_its_own(job)
                 || self.is_closed(job)
-                || self.formers.get(job).is_some()
+                || formers.get(job).is_some()
         };
-        for job in orphans(&done, is_known) {
+        for job in orphans(&found.done, is_known) {
             // It is asked for by its name: what was not read is not dropped.
-            if job <= highest && self.is_without_manifest(job).await {
+            if job <= highest && self.reader.is_without_manifest(job).await {
                 self.goes(job, None, None);
             }
         }
-        let mut lasts = BTreeMap::new();
-        for job in found.keys().filter(|job| done.contains_key(job)) {
-            lasts.extend(self.last_of(*job).await.map(|at| (*job, at)));
+        let (dropped, closed) = found.over();
+        let are_many = found.waiting.is_none();
+        let mut all = Vec::new();
+        for job in found.jobs.keys().copied().collect::<Vec<_>>() {
+            if !dropped.contains(&job) && !self.is_its_own(job) {
+                all.extend(self.reader.left(&mut found, job).await);
+            }
         }
-        for (job, manifest) in found.iter().filter(|_| are_many) {
-            let queued = match manifest.inputs {
-                Inputs::Coming => self.queued_of(*job).await,
-                _ => manifest.pieces,
-            };
-            waiting.insert(*job, (0..queued).collect());
-        }
-        let formers = &self.formers;
-        formers.highest.fetch_max(highest.0, Ordering::Relaxed);
         let mut gone = Vec::new();
         let mut left = formers.left();
-        for (job, manifest) in found {
+        for new in all {
+            let job = new.manifest.job;
+            // It may have begun meanwhile.
             if self.is_its_own(job) {
                 continue;
             }
@@ -332,23 +269,10 @@ impl Publisher {
                 gone.push(job);
                 continue;
             }
-            let new = Left {
-                manifest,
-                done: done.remove(&job).unwrap_or_default(),
-                waiting: waiting.remove(&job).unwrap_or_default(),
-                last: lasts.remove(&job),
-                has_failed: failed.contains(&job),
-                unknown: unknown.remove(&job),
-                unreadable: None,
-            };
             match left.get_mut(&job) {
                 Some(known) => {
-                    if known.unknown.is_some() {
-                        (known.manifest, known.unknown) = (new.manifest, new.unknown);
-                    }
-                    let waiting = (!are_many).then(|| &new.waiting | &self.under_way(job));
-                    known.looked_at(waiting, new.done);
-                    known.has_failed |= new.has_failed;
+                    let under_way = self.under_way(job);
+                    known.looked_at(new, (!are_many).then_some(under_way));
                 }
                 None if look == Look::First => drop(left.insert(job, new)),
                 None => {}
@@ -363,8 +287,10 @@ impl Publisher {
         for job in failed {
             self.stops(job);
         }
-        for manifest in dropped {
-            self.goes(manifest.job, Some(manifest), None);
+        for job in dropped.into_iter().filter(|job| !self.is_its_own(*job)) {
+            // An earlier session was at it when it ended.
+            let manifest = found.jobs.remove(&job).and_then(Result::ok);
+            self.goes(job, manifest, None);
         }
         formers.waker.wake_by_ref();
         Ok(())
@@ -374,7 +300,7 @@ impl Publisher {
     pub(super) async fn detach(self: &Rc<Self>, number: JobId) {
         self.until_all_is_there(number).await;
         self.until_looked_at(number).await;
-        let last = self.last_of(number).await;
+        let last = self.reader.last_of(number).await;
         // Also when another session has the cluster by now.
         let Some(job) = self.take_job(number) else {
             return;
@@ -433,16 +359,26 @@ mod tests {
     fn what_the_server_has_lost_is_not_waited_for() {
         let formers = Formers::new(Waker::noop().clone());
         formers.detached(some(3, 5), BTreeSet::from([1, 3, 4]), None);
-        let looked_at = |waiting: Option<BTreeSet<u32>>, done: BTreeSet<u32>| {
+        let looked_at = |waiting: &[u32], done: &[u32], under_way: Option<&[u32]>| {
             let mut left = formers.left();
             let left = left.get_mut(&JobId(3)).expect("it is known");
-            left.looked_at(waiting, done);
+            let set = |of: &[u32]| of.iter().copied().collect::<BTreeSet<u32>>();
+            let new = Left {
+                manifest: some(3, 5),
+                waiting: set(waiting),
+                done: set(done),
+                last: None,
+                has_failed: false,
+                unknown: None,
+                unreadable: None,
+            };
+            left.looked_at(new, under_way.map(set));
             (left.now().done, left.now().pieces)
         };
-        assert_eq!(looked_at(None, BTreeSet::new()), (2, 5));
-        // Of one piece there is a result meanwhile, and one is nowhere.
-        let (waiting, done) = (BTreeSet::from([4]), BTreeSet::from([0, 1]));
-        assert_eq!(looked_at(Some(waiting), done), (3, 4));
+        assert_eq!(looked_at(&[], &[], None), (2, 5));
+        // Of one piece there is a result meanwhile, one waits, and one is on its way there.
+        assert_eq!(looked_at(&[4], &[0, 1], Some(&[3])), (3, 5));
+        assert_eq!(looked_at(&[4], &[0, 1], Some(&[])), (3, 4));
         // Its result turns up.
         formers.heard(JobId(3), 3);
         formers.heard(JobId(3), 4);
@@ -462,27 +398,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_given_once_and_not_to_be_used_up() {
-        let of = |stored, left: &[u32]| highest(JobId(stored), left.iter().copied().map(JobId));
-        assert_eq!(of(7, &[3, 9]), JobId(9));
-        assert_eq!(of(7, &[]), JobId(7));
-        assert_eq!(of(7, &[3, u32::MAX, NEAR + 8]), JobId(7));
-    }
-
-    #[test]
     fn results_without_a_job_are_found() {
         let done = [1, 2, 3].map(|job| (JobId(job), BTreeSet::from([0])));
         let found = orphans(&done.into(), |job| job == JobId(2));
         assert_eq!(found, [JobId(1), JobId(3)]);
-    }
-
-    #[test]
-    fn subjects_are_pieces_of_jobs() {
-        let subjects = ["c.work.now.3.0", "c.work.later.3.7", "c.work.now.4.1", "x"];
-        let subjects = subjects.map(str::to_owned);
-        let of = pieces(subjects.iter());
-        let expected = [(3, vec![0, 7]), (4, vec![1])];
-        let expected = expected.map(|(job, of)| (JobId(job), BTreeSet::from_iter(of)));
-        assert_eq!(of, BTreeMap::from(expected));
     }
 }

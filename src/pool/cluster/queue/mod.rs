@@ -10,16 +10,21 @@
 //! | `setup` | the streams: made, mended, removed | the session's thread |
 //! | `publisher` | what is queued gets to the server, and what comes of it back | the session's thread |
 //! | `former` | jobs that are no map of the session's any more | the session's thread |
+//! | `reader` | what streams have, read | the session's thread |
+//! | `found` | the jobs on a server | the session's thread |
 //! | `objects` | artifacts, captured values and large records | both threads' |
 //! | `narrow` | a piece at a node, and which item is to blame; pure | a node's |
 //! | `taker` | pieces taken from the server, and results given to it | a node's |
 //! | `worklist` | pieces and the engines of a node | a node's |
 
 mod former;
+mod found;
 mod line;
 mod narrow;
 mod objects;
+mod patience;
 mod publisher;
+mod reader;
 pub mod schema;
 mod setup;
 mod sizes;
@@ -27,6 +32,7 @@ mod taker;
 mod worklist;
 
 pub use former::{Former, Formers};
+pub use found::formers;
 pub use line::{Begin, Order, Queue, Told};
 pub use publisher::{Ask, Ears, Publisher, Word, told};
 pub use schema::{Done, Inputs, Manifest, Part, Results};

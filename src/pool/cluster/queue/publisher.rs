@@ -6,7 +6,6 @@ mod cleared;
 mod contents;
 mod lost;
 mod open;
-mod stored;
 mod swept;
 mod turns;
 
@@ -29,7 +28,9 @@ use tokio::time::{Instant, sleep};
 
 use super::former::{Formers, Look};
 use super::line::{Ear, Order, Told};
-use super::objects::{Objects, is_damaged, other};
+use super::objects::{Objects, other};
+use super::patience::{AGAIN, patiently};
+use super::reader::Reader;
 use super::schema::{ACK_WAIT, AGAIN as AGAIN_HEADER, Done, Manifest, Names, Stored, record};
 use super::setup;
 use crate::ids::JobId;
@@ -43,9 +44,6 @@ use open::Open;
 use swept::Closed;
 use turns::Turns;
 
-/// What the server does not take now is sent again after so long.
-const AGAIN: Duration = Duration::from_millis(200);
-
 /// So many jobs are remembered as stopped.
 const STOPPED: usize = 64;
 
@@ -56,7 +54,8 @@ pub struct Publisher {
     client: Client,
     jetstream: Context,
     pub(super) names: Names,
-    pub(super) objects: Objects,
+    pub(super) objects: Rc<Objects>,
+    pub(super) reader: Reader,
     pub(super) formers: Arc<Formers>,
     /// Acknowledgements come to subjects below it.
     inbox: String,
@@ -233,9 +232,12 @@ impl Publisher {
             answers: subscribe(format!("{inbox}.*")).await?,
             words: told,
         };
+        let objects = Objects::new(client.clone(), jetstream.clone(), names.clone());
+        let objects = Rc::new(objects);
         let publisher = Rc::new(Self {
             client: client.clone(),
-            objects: Objects::new(client.clone(), jetstream.clone(), names.clone()),
+            reader: Reader::new(jetstream.clone(), names.clone(), objects.clone()),
+            objects,
             formers,
             jetstream,
             names,
@@ -323,7 +325,7 @@ impl Publisher {
             Order::Results(job, told) => {
                 let publisher = self.clone();
                 spawn_local(async move {
-                    let results = patiently(|| publisher.results(job)).await;
+                    let results = patiently(|| publisher.reader.results(job)).await;
                     // Who asked may have given up.
                     let _ = told.send(results);
                     publisher.formers.changed();
@@ -562,6 +564,15 @@ impl Publisher {
         });
     }
 
+    /// Reads what the stream has of a job.
+    async fn read_again(self: &Rc<Self>, number: JobId) -> io::Result<()> {
+        let (results, subject) = (self.names.results(), self.names.results_of(number));
+        for message in self.reader.read_all(results, subject).await? {
+            self.heard(&message);
+        }
+        Ok(())
+    }
+
     /// A piece's results.
     pub fn heard(self: &Rc<Self>, told: &Message) {
         let Some((number, piece)) = Names::piece_of(&told.subject) else {
@@ -630,29 +641,5 @@ impl Publisher {
         }
         let fault = QueueFault::NoResult { chunk: piece };
         job.ear.tell(Told::Failed(fault));
-    }
-}
-
-/// Tries for as long as a server may take to come back.
-async fn patiently<T>(what: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
-    again_unless(|_| false, what).await
-}
-
-/// The same of what is read once: damaged, it stays so.
-pub(super) async fn unless_damaged<T>(what: impl AsyncFnMut() -> io::Result<T>) -> io::Result<T> {
-    again_unless(is_damaged, what).await
-}
-
-async fn again_unless<T>(
-    is_final: impl Fn(&io::Error) -> bool,
-    mut what: impl AsyncFnMut() -> io::Result<T>,
-) -> io::Result<T> {
-    let since = Instant::now();
-    loop {
-        match what().await {
-            Err(error) if is_final(&error) || since.elapsed() > PATIENCE => return Err(error),
-            Err(_) => sleep(AGAIN).await,
-            ok => return ok,
-        }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
@@ -15,8 +17,10 @@ use super::super::post::Post;
 use super::super::proxy::Proxy;
 use super::super::tunnel::Tunnels;
 use super::stores::Named;
+use super::values::{Numbered, Values};
 use super::worlds::Worlds;
 use crate::ids::EngineId;
+use crate::wire::Payload;
 
 /// A node, as the session's thread has it.
 pub struct Peer {
@@ -34,6 +38,8 @@ pub struct Peer {
     pub worlds: Rc<Worlds>,
     /// What the node has, and the engines that have been given it.
     pub(super) has: RefCell<HashMap<Content, BTreeSet<EngineId>>>,
+    /// What it is to have soon.
+    pub(super) values: RefCell<Values>,
     /// Artifacts that it has, in the order in which they were sent.
     pub(super) artifacts: RefCell<VecDeque<Content>>,
     /// Beats since something was heard of it.
@@ -55,14 +61,7 @@ impl Peer {
     ) -> std::io::Result<()> {
         let is_new = !self.has.borrow().contains_key(&content);
         if is_new {
-            let source = source()?;
-            let bytes = source.length();
-            self.post.send(&ToNode::Object { content, bytes });
-            for piece in pieces(source) {
-                let (part, length) = (ToNode::Part { content }, piece.length());
-                self.post
-                    .send_later(&part, length, move |to| piece.write(to));
-            }
+            self.send_content(content, source()?);
             self.keep_few(content);
         }
         self.has
@@ -71,6 +70,39 @@ impl Peer {
             .or_default()
             .insert(engine);
         Ok(())
+    }
+
+    fn send_content(&self, content: Content, source: Source) {
+        let bytes = source.length();
+        self.post.send(&ToNode::Object { content, bytes });
+        for piece in pieces(source) {
+            let (part, length) = (ToNode::Part { content }, piece.length());
+            self.post
+                .send_later(&part, length, move |to| piece.write(to));
+        }
+    }
+
+    /// An engine is to take this value soon.
+    pub fn expects(&self, value: &Arc<OwnedFd>, engine: EngineId) {
+        self.values.borrow_mut().expects(value, engine);
+    }
+
+    /// Sees to it that the node has a value that was expected; what names it there. Its maker may use its memory again at any time.
+    pub fn give_value(&self, value: &Arc<OwnedFd>, payload: &Payload) -> Option<Content> {
+        let Numbered { number, is_new } = self.values.borrow_mut().sent(value)?;
+        let content = Content::Value(number);
+        if is_new {
+            self.send_content(content, Source::Bytes(payload.copied()));
+        }
+        Some(content)
+    }
+
+    /// An engine runs its cell, or is no more.
+    pub fn runs(&self, engine: EngineId) {
+        for number in self.values.borrow_mut().runs(engine) {
+            let content = Content::Value(number);
+            self.post.send(&ToNode::Forget { content });
+        }
     }
 
     /// The engine does not need it any more.
@@ -91,6 +123,7 @@ impl Peer {
             return;
         };
         proxy.let_go(self);
+        self.runs(engine);
         // Artifacts stay: the next engine takes them too.
         let captures = |content: &Content| matches!(content, Content::Capture(_));
         let has = self.has.borrow();

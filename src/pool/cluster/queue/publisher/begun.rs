@@ -12,10 +12,11 @@ use tokio::time::{Instant, sleep};
 
 use super::super::line::{Begin, Ear, Order, Told};
 use super::super::objects::content_of;
+use super::super::patience::patiently;
 use super::super::schema::{
     Inputs, LARGEST, Lane, Large, Manifest, Work, content, large_object, message, named,
 };
-use super::{GLANCE, Job, Publisher, patiently};
+use super::{GLANCE, Job, Publisher};
 use crate::ids::JobId;
 use crate::pool::cluster::carry;
 use crate::pool::cluster::libraries::{self, Known};

@@ -10,9 +10,10 @@ use tokio::time::sleep;
 
 use super::super::line::Told;
 use super::super::objects::other;
+use super::super::patience::patiently;
 use super::super::schema::Manifest;
 use super::swept::Which;
-use super::{Ask, GLANCE, Job, Kept, Publisher, patiently};
+use super::{Ask, GLANCE, Job, Kept, Publisher};
 use crate::ids::JobId;
 use crate::outcome::NodeFault;
 use crate::pool::QueueFault;
@@ -116,7 +117,10 @@ impl Publisher {
         let Some(epoch) = self.epoch else {
             return true;
         };
-        let last = self.last(self.names.jobs(), &self.names.epoch()).await;
+        let last = self
+            .reader
+            .last(self.names.jobs(), &self.names.epoch())
+            .await;
         let last = last.and_then(|it| std::str::from_utf8(&it.payload).ok()?.parse::<u64>().ok());
         last.is_none_or(|last| last <= epoch)
     }

@@ -12,9 +12,10 @@ use tokio::time::{Instant, sleep};
 
 use super::super::line::Told;
 use super::super::objects::other;
+use super::super::patience::patiently;
 use super::super::schema::{Lane, Names};
 use super::super::setup;
-use super::{Ask, Asked, GLANCE, Job, Publisher, patiently};
+use super::{Ask, Asked, GLANCE, Job, Publisher};
 use crate::ids::JobId;
 use crate::pool::QueueFault;
 
@@ -177,7 +178,7 @@ impl Publisher {
 
     /// The pieces that a stream has something of.
     async fn pieces(&self, stream: String, filter: String) -> io::Result<BTreeSet<u32>> {
-        let subjects = self.subjects(stream, filter).await?;
+        let subjects = self.reader.subjects(stream, filter).await?;
         let pieces = subjects.iter().filter_map(|it| Names::piece_of(it));
         Ok(pieces.map(|(_, piece)| piece).collect())
     }
@@ -268,7 +269,11 @@ impl Publisher {
     /// Makes the stream of work anew, when it has nothing but this job's; whether it had.
     async fn renew_works(&self, number: JobId) -> io::Result<bool> {
         let works = self.names.works();
-        let subjects = { self.subjects(works.clone(), self.names.all_work()).await }?;
+        let subjects = {
+            self.reader
+                .subjects(works.clone(), self.names.all_work())
+                .await
+        }?;
         let mut jobs = subjects.iter().filter_map(|it| Names::piece_of(it));
         let is_alone = jobs.all(|(job, _)| job == number);
         if is_alone {

@@ -6,15 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_nats::Message;
+use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 
-use super::super::objects::{is_damaged, other};
-use super::super::schema::{Done, Names, Results, Stored, record};
-use super::Publisher;
+use super::objects::{Objects, is_damaged, other};
+use super::schema::{Done, Names, Results, Stored, record};
 use crate::ids::JobId;
 use crate::pool::cluster::PATIENCE;
 
@@ -25,22 +25,24 @@ const BATCH_OF_NAMES: usize = 8192;
 /// Messages whose subjects the server lists in no time.
 const MANY: u64 = 200_000;
 
-impl Publisher {
-    /// Reads what the stream has of a job.
-    pub(super) async fn read_again(self: &Rc<Self>, number: JobId) -> io::Result<()> {
-        let results = self.names.results();
-        for message in { self.read_all(results, self.names.results_of(number)).await }? {
-            self.heard(&message);
+/// Reads what is on the server of a cluster, and changes nothing there.
+pub struct Reader {
+    jetstream: Context,
+    pub(super) names: Names,
+    pub(super) objects: Rc<Objects>,
+}
+
+impl Reader {
+    pub fn new(jetstream: Context, names: Names, objects: Rc<Objects>) -> Self {
+        Self {
+            jetstream,
+            names,
+            objects,
         }
-        Ok(())
     }
 
     /// What a stream has under these subjects.
-    pub(in super::super) async fn read_all(
-        &self,
-        stream: String,
-        filter: String,
-    ) -> io::Result<Vec<Message>> {
+    pub async fn read_all(&self, stream: String, filter: String) -> io::Result<Vec<Message>> {
         self.read(stream, filter, false).await
     }
 
@@ -83,11 +85,7 @@ impl Publisher {
     }
 
     /// The subjects of a stream's messages, of those that this filter names.
-    pub(in super::super) async fn subjects(
-        &self,
-        stream: String,
-        filter: String,
-    ) -> io::Result<Vec<String>> {
+    pub async fn subjects(&self, stream: String, filter: String) -> io::Result<Vec<String>> {
         let all = self.fewer_subjects(stream, filter, u64::MAX).await?;
         Ok(all.unwrap_or_default())
     }
@@ -111,13 +109,13 @@ impl Publisher {
     }
 
     /// The subjects of all pieces that wait; `None` when they are many.
-    pub(in super::super) async fn works_there(&self) -> io::Result<Option<Vec<String>>> {
+    pub async fn works_there(&self) -> io::Result<Option<Vec<String>>> {
         let (works, all) = (self.names.works(), self.names.all_work());
         self.fewer_subjects(works, all, MANY).await
     }
 
     /// The subjects of the results.
-    pub(in super::super) async fn results_there(&self) -> io::Result<Vec<String>> {
+    pub async fn results_there(&self) -> io::Result<Vec<String>> {
         let (results, all) = (self.names.results(), self.names.all_results());
         let few = self.fewer_subjects(results.clone(), all.clone(), MANY);
         match few.await? {
@@ -130,7 +128,7 @@ impl Publisher {
     }
 
     /// How many pieces of a job were queued, when some of them wait.
-    pub(in super::super) async fn queued_of(&self, job: JobId) -> u32 {
+    pub async fn queued_of(&self, job: JobId) -> u32 {
         let (works, subject) = (self.names.works(), self.names.work_of(job));
         let last = self.last(works, &subject).await;
         let last = last.and_then(|it| Names::piece_of(&it.subject));
@@ -138,13 +136,13 @@ impl Publisher {
     }
 
     /// A stream's last message of a subject.
-    pub(super) async fn last(&self, stream: String, subject: &str) -> Option<StreamMessage> {
+    pub async fn last(&self, stream: String, subject: &str) -> Option<StreamMessage> {
         let stream = self.jetstream.get_stream_no_info(stream).await.ok()?;
         stream.get_last_raw_message_by_subject(subject).await.ok()
     }
 
     /// Whether the server says that there is no job of this number.
-    pub(in super::super) async fn is_without_manifest(&self, job: JobId) -> bool {
+    pub async fn is_without_manifest(&self, job: JobId) -> bool {
         let Ok(stream) = self.jetstream.get_stream_no_info(self.names.jobs()).await else {
             return false;
         };
@@ -154,7 +152,7 @@ impl Publisher {
     }
 
     /// When the last result of a job came, since 1970.
-    pub(in super::super) async fn last_of(&self, job: JobId) -> Option<Duration> {
+    pub async fn last_of(&self, job: JobId) -> Option<Duration> {
         let (results, subject) = (self.names.results(), self.names.results_of(job));
         let last = self.last(results, &subject).await?;
         let nanoseconds = u64::try_from(last.time.unix_timestamp_nanos()).ok()?;
@@ -162,7 +160,7 @@ impl Publisher {
     }
 
     /// The results of a job. Those of a piece that are damaged are not there; the others are.
-    pub(super) async fn results(&self, job: JobId) -> io::Result<Results> {
+    pub async fn results(&self, job: JobId) -> io::Result<Results> {
         let names = &self.names;
         let all = { self.read_all(names.results(), names.results_of(job)).await }?;
         let mut results = Results::default();
