@@ -104,7 +104,11 @@ fn queues_of_several_sessions_are_beside_each_other_on_a_server_that_is_there() 
     let accounts = format!(
         "jetstream {{ store_dir: {:?} }}
          accounts {{
-           crew {{ jetstream: enabled, users: [ {{ user: me, password: secret }} ] }}
+           crew {{ jetstream: enabled, users: [
+             {{ user: me, password: secret }}
+             {{ user: little, password: secret, permissions: {{ publish: {{ deny: \"$O.>\" }} }} }}
+             {{ user: deaf, password: secret, permissions: {{ subscribe: {{ deny: \"*.result.>\" }} }} }}
+           ] }}
            bare {{ users: [ {{ user: bare, password: secret }} ] }}
          }}",
         folder.path().join("store")
@@ -167,6 +171,10 @@ fn queues_of_several_sessions_are_beside_each_other_on_a_server_that_is_there() 
         &session.cell(&start(&server.url("bare:secret@"))),
         &["has no JetStream for this user", "without `--durable`"],
     );
+    for (user, subject) in [("little", "-objects.C.x"), ("deaf", ".result.*.*.*")] {
+        let shown = session.cell(&start(&server.url(&format!("{user}:secret@"))));
+        contains(&shown, &["does not allow this user to", subject, "`$O.>`"]);
+    }
 }
 
 /// A cluster at such a server outlives its session, and leaves nothing there when it ends.

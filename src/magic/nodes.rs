@@ -14,7 +14,7 @@ use crate::session::{Done, Session, by_file};
 #[command(
     after_help = "With `--join-file` hosts may join that nobody has started: `regatta node --join FILE --slots N` there, and \
                   `%pool add` here takes their engines into the pool in use. Hosts reach clusters that were started with \
-                  `--listen` or `--slurm`; others only this one. The file is yours alone (0600), holds the \
+                  `--listen` or `--slurm`, or at the `--url` of a server that they reach; others only this one. The file is yours alone (0600), holds the \
                   secrets of one cluster, and is removed and worth nothing when that ends. Several nodes may have one file; they \
                   are not kept apart from each other then, as those of different files are.\n\nThe load is of processes that run or wait for a core, over the last minute. `rtt` is the time of a word there and \
                   back; `clock` how far the node's is ahead of this host's; `heard` how long ago it was heard of. `4 of 2` engines are more than \

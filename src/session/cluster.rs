@@ -145,7 +145,8 @@ impl Session {
         more: &MoreHosts,
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let new: Vec<NodeId> = { more.nodes.iter() }.map(|it| cluster.add(it)).collect();
+        let nodes = { more.nodes.iter() }.cloned();
+        let new: Vec<NodeId> = nodes.map(|mut it| cluster.add(&mut it)).collect();
         let mut reached = self.reach(cluster, Waits::Hosts, sink);
         if reached.is_ok()
             && let Some(asked) = &more.slurm
@@ -233,7 +234,7 @@ impl Session {
     /// Starts a server and reaches the nodes; how many engines they may run, and which nodes did not come.
     pub fn open_cluster(
         &mut self,
-        request: ClusterRequest,
+        mut request: ClusterRequest,
         sink: &mut dyn Sink,
     ) -> Result<Opened, Failed> {
         let path = self.environment_variable("PATH");
@@ -263,7 +264,7 @@ impl Session {
             }
         };
         let cluster = Arc::new(cluster);
-        for wanted in &request.nodes {
+        for wanted in &mut request.nodes {
             cluster.add(wanted);
         }
         let native = self.workshop.is_for_this_processor();
@@ -338,17 +339,12 @@ impl Session {
     pub fn add_hosts(
         &mut self,
         name: Option<&str>,
-        nodes: Vec<Wanted>,
+        mut nodes: Vec<Wanted>,
         sink: &mut dyn Sink,
     ) -> Result<(Pool, u32, Duration), Failed> {
         let since = Instant::now();
         let (pool, cluster) = self.cluster_named(name)?;
-        let with_options = |wanted: Wanted| Wanted {
-            way: cluster.with_options(&wanted.way),
-            ..wanted
-        };
-        let nodes: Vec<Wanted> = nodes.into_iter().map(with_options).collect();
-        let new: Vec<NodeId> = { nodes.iter() }.map(|wanted| cluster.add(wanted)).collect();
+        let new: Vec<NodeId> = { nodes.iter_mut() }.map(|it| cluster.add(it)).collect();
         let reached = self.reach(&cluster, Waits::Hosts, sink);
         let all = cluster.nodes();
         let is_up = |node: &&NodeId| {
@@ -490,7 +486,8 @@ fn no_server(fault: ServerFault) -> Failed {
     }
 }
 
-const NO_FILE: &str = "the file for nodes cannot be written";
+/// It may have been written, and not be of use yet.
+const NO_FILE: &str = "there is no file that nodes can join with";
 
 /// What was asked of a cluster and did not come to be.
 fn not_done(cluster: &Cluster, what: &str, error: &std::io::Error) -> Failed {

@@ -3,11 +3,12 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
 /// Whether this user's process is at the other end.
-pub fn is_this_users(socket: &UnixStream) -> bool {
+pub fn is_this_users(socket: &impl AsFd) -> bool {
     let own = rustix::process::geteuid();
     rustix::net::sockopt::socket_peercred(socket).is_ok_and(|peer| peer.uid == own)
 }

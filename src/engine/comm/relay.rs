@@ -31,8 +31,9 @@ pub struct Relay {
     here: BTreeMap<u32, Told>,
     /// Rings from ranks elsewhere to those here: what is missing of a message.
     missing: BTreeMap<(u32, u32), u64>,
-    /// By rank elsewhere.
+    /// By rank elsewhere, and the bell's number when they were looked at.
     condemned: Vec<u64>,
+    looked: u32,
     closed: Arc<AtomicBool>,
 }
 
@@ -47,6 +48,12 @@ struct Told {
     /// The run that they are of.
     noted: u64,
     rows: Vec<[u64; 4]>,
+}
+
+/// What there is to tell.
+fn news(ranks: Vec<RankNews>, condemned: Vec<(u32, u64)>) -> Option<News> {
+    let news = News { ranks, condemned };
+    (news != News::default()).then_some(news)
 }
 
 /// What tells that ranks of this host have done something that concerns others.
@@ -86,6 +93,7 @@ impl Relay {
             here: here.map(|rank| (*rank, Told::nothing(size))).collect(),
             missing: BTreeMap::new(),
             condemned: vec![0; size as usize],
+            looked: 0,
             closed: Arc::default(),
         })
     }
@@ -102,17 +110,25 @@ impl Relay {
         let world = &self.world;
         let of = |(rank, told): (&u32, &mut Told)| told.news(world, *rank);
         let ranks = self.here.iter_mut().filter_map(of).collect();
-        self.with_condemned(ranks)
+        let condemned = self.condemned();
+        news(ranks, condemned)
     }
 
     /// The same of one of them: to look at all takes long where there are many.
     pub fn news_of(&mut self, rank: u32) -> Option<News> {
         let told = self.here.get_mut(&rank);
-        let news = told.and_then(|told| told.news(&self.world, rank));
-        self.with_condemned(news.into_iter().collect())
+        let of_it = told.and_then(|told| told.news(&self.world, rank));
+        // Who condemns a rank elsewhere rings then.
+        let condemned = match self.looked == self.world.relay_bell() {
+            true => Vec::new(),
+            false => self.condemned(),
+        };
+        news(of_it.into_iter().collect(), condemned)
     }
 
-    fn with_condemned(&mut self, ranks: Vec<RankNews>) -> Option<News> {
+    /// The ranks elsewhere that some here have condemned since this was asked last.
+    fn condemned(&mut self) -> Vec<(u32, u64)> {
+        self.looked = self.world.relay_bell();
         let mut condemned = Vec::new();
         for (rank, told) in (0..).zip(&mut self.condemned) {
             let number = self.world.of(rank, block::CONDEMNED).load(Ordering::SeqCst);
@@ -121,8 +137,7 @@ impl Relay {
                 condemned.push((rank, number));
             }
         }
-        let news = News { ranks, condemned };
-        (news != News::default()).then_some(news)
+        condemned
     }
 
     /// What they have counted and noted; `ahead`: this host's clock before the session's, nanoseconds.
@@ -454,6 +469,12 @@ mod tests {
         assert_eq!(noted(host.notes(0)), [(0, 1)]);
         assert_eq!(host.news(), None);
         assert_eq!(noted(host.notes(0)), []);
+        // But for who was condemned elsewhere.
+        world.of(3, block::CONDEMNED).store(5, Ordering::SeqCst);
+        world.ring(3);
+        let condemned = host.news_of(0).map(|it| it.condemned);
+        assert_eq!(condemned, Some(vec![(3, 5)]));
+        assert_eq!(host.news_of(0), None);
         // A word that goes on is told, whatever stands still beside it.
         for at in [block::LEFT, block::RUN, block::WANTS_ROOM] {
             world.of(1, at).store(3, Ordering::SeqCst);

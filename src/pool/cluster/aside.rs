@@ -7,12 +7,17 @@ use tokio::task::spawn_blocking;
 /// What takes no more bytes than this is done at once: another thread costs more.
 const SMALL: usize = 4 << 20;
 
+/// Whether work that goes over so many bytes is done at once.
+pub fn is_little(bytes: usize) -> bool {
+    bytes <= SMALL
+}
+
 /// What comes of work that goes over so many bytes.
 pub async fn aside<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
-    if bytes <= SMALL {
+    if is_little(bytes) {
         return work();
     }
     match spawn_blocking(work).await {

@@ -4,12 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, Event, ServerAddr};
-use futures_util::StreamExt as _;
+use async_nats::{Client, ConnectErrorKind, ServerAddr};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 
+use super::allowed;
 use super::listen::Listen;
 use super::message::Join;
 use super::ordered::LARGEST;
@@ -134,9 +134,14 @@ impl Backbone {
             None if join.is_durable => DURABLE.to_owned(),
             None => String::new(),
         };
-        let server = match (join.user.as_str(), join.server.split_once("://")) {
-            ("", _) | (_, None) => join.server.clone(),
-            (_, Some((scheme, address))) => format!("{scheme}://USER:PASSWORD@{address}"),
+        let who = match (join.user.as_str(), join.password.as_str()) {
+            ("", _) => "",
+            (_, "") => "TOKEN@",
+            _ => "USER:PASSWORD@",
+        };
+        let server = match join.server.split_once("://") {
+            Some((scheme, address)) => format!("{scheme}://{who}{address}"),
+            None => join.server.clone(),
         };
         Some(format!("{server}/{}{how}", join.cluster))
     }
@@ -252,7 +257,7 @@ fn look(join: &Join) -> Result<(), ServerFault> {
         .build()
         .map_err(|error| unreached(&error))?;
     let looked = async {
-        let (told, events) = unbounded_channel();
+        let (told, mut events) = unbounded_channel();
         let options = post::options(join, "session", told).map_err(|error| unreached(&error))?;
         let connected = options.connect(url).await;
         let client = connected.map_err(|error| match error.kind() {
@@ -272,10 +277,9 @@ fn look(join: &Join) -> Result<(), ServerFault> {
         if join.is_durable && !client.server_info().jetstream {
             return Err(ServerFault::NoStreams { url: url.clone() });
         }
-        let mut events = events;
-        may(&client, &join.cluster, &mut events, url).await?;
+        allowed::look(&client, &join.cluster, join.is_durable, &mut events, url).await?;
         match join.is_durable {
-            true => streams(&client, &mut events, url).await,
+            true => streams(&client, url).await,
             false => Ok(()),
         }
     };
@@ -287,78 +291,21 @@ fn look(join: &Join) -> Result<(), ServerFault> {
     looked
 }
 
-/// Whether the user may say and hear what the session and its nodes say there.
-async fn may(
-    client: &Client,
-    cluster: &str,
-    events: &mut UnboundedReceiver<Event>,
-    url: &str,
-) -> Result<(), ServerFault> {
-    let refused = |subject: &str, says: String| ServerFault::NotAllowedThere {
-        url: url.to_owned(),
-        subject: subject.to_owned(),
-        says,
-    };
-    for what in ["to.x", "now.x", "from.x", "pulse.x", "beat"] {
-        let subject = format!("{cluster}.{what}");
-        let failed = |error: &dyn std::fmt::Display| refused(&subject, error.to_string());
-        let heard = client.subscribe(subject.clone()).await;
-        let mut heard = heard.map_err(|error| failed(&error))?;
-        let said = client.publish(subject.clone(), "".into()).await;
-        said.map_err(|error| failed(&error))?;
-        loop {
-            tokio::select! {
-                _ = heard.next() => break,
-                event = events.recv() => match event {
-                    Some(Event::ServerError(error)) => return Err(failed(&error)),
-                    Some(_) => {}
-                    None => return Err(failed(&io::Error::from(io::ErrorKind::ConnectionAborted))),
-                },
-            }
-        }
-    }
-    Ok(())
-}
-
 /// What every account with streams answers.
 pub const ABOUT: &str = "$JS.API.INFO";
 
 /// Whether the user's account has streams.
-async fn streams(
-    client: &Client,
-    events: &mut UnboundedReceiver<Event>,
-    url: &str,
-) -> Result<(), ServerFault> {
-    let refused = |says: String| ServerFault::NotAllowedThere {
-        url: url.to_owned(),
-        subject: ABOUT.to_owned(),
-        says,
-    };
-    let asked = client.request(ABOUT, "".into());
-    let answered = tokio::select! {
-        answered = asked => answered,
-        refusal = refusal(events) => return Err(refused(refusal)),
-    };
+async fn streams(client: &Client, url: &str) -> Result<(), ServerFault> {
     let none = || ServerFault::NoStreams {
         url: url.to_owned(),
     };
     // Of an account without them nobody answers, or the answer is that there are none.
+    let answered = client.request(ABOUT, "".into()).await;
     let answered = answered.map_err(|_| none())?;
     let answer: serde_json::Value = serde_json::from_slice(&answered.payload).unwrap_or_default();
     match answer.get("error") {
         Some(_) => Err(none()),
         None => Ok(()),
-    }
-}
-
-/// What the server refuses next.
-async fn refusal(events: &mut UnboundedReceiver<Event>) -> String {
-    loop {
-        match events.recv().await {
-            Some(Event::ServerError(error)) => return error.to_string(),
-            Some(_) => {}
-            None => return std::future::pending().await,
-        }
     }
 }
 
@@ -386,6 +333,15 @@ mod tests {
         assert_eq!(url(None), "nats://example.net:4222/regatta-1?durable");
         let join = given(&url(Some(60)), None).unwrap();
         assert_eq!((join.is_durable, join.keeps), (true, Some(60)));
+        for (who, shown) in [
+            ("me:secret@", "USER:PASSWORD@"),
+            ("secret@", "TOKEN@"),
+            ("", ""),
+        ] {
+            let join = given(&format!("nats://{who}host/c"), None).unwrap();
+            let url = Backbone::Given(Box::new(join)).url(None);
+            assert_eq!(url, Some(format!("nats://{shown}host:4222/c")));
+        }
         let join = given("tls://example.net:4443", None).unwrap();
         assert!(join.cluster.starts_with("regatta-"));
         let near = |url: &str| Backbone::Given(Box::new(given(url, None).unwrap())).tunnel();

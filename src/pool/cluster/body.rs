@@ -1,6 +1,6 @@
-//! What a message carries that is long: it goes before the message, in pieces. A piece is read when it is sent, and is in
-//! memory as soon as it has come, so that neither end stands still for all of it at once: a node that did would be taken for
-//! one that is gone.
+//! What a message carries that is long: it goes before the message, in pieces. A piece is in memory as soon as it has come,
+//! and is read when it is sent, unless whoever made it may write there at any time: then all of it is copied before. So no end
+//! stands still for longer than it has to: a node that did would be taken for one that is gone.
 
 use std::fs::File;
 use std::io;
@@ -80,7 +80,7 @@ impl Body {
 mod tests {
     use super::super::carry;
     use super::super::message::Carried;
-    use super::super::ordered::{Came, Inbox, Outbox, WINDOW};
+    use super::super::ordered::{Came, Inbox, LONGEST_MESSAGE, Outbox, WINDOW};
     use super::*;
 
     fn released(payload: &Payload) -> bool {
@@ -140,6 +140,18 @@ mod tests {
         let file = Payload::room(1 << 40).unwrap();
         let payload = Payload::file(file.into());
         let carried = carry::pack(&payload, true, |_, _| panic!("there is nothing"));
+        assert_eq!(carried, Carried::Shared(Vec::new()));
+    }
+
+    /// To who takes it it would be garbage, and its sender given up.
+    #[test]
+    fn what_is_longer_than_a_message_may_be_is_not_sent() {
+        let length = LONGEST_MESSAGE as u64 + 1;
+        let file = Payload::room(length).unwrap();
+        // Nothing of it takes memory.
+        file.set_len(DATA as u64 + length).unwrap();
+        let payload = Payload::written(file, length).unwrap();
+        let carried = carry::pack(&payload, true, |_, _| panic!("it goes"));
         assert_eq!(carried, Carried::Shared(Vec::new()));
     }
 }

@@ -79,7 +79,11 @@ pub fn accompany(
     } = ends;
     let (ports, port) = channel();
     let forwarded = tunnel.unwrap_or_default().to_owned();
-    let errors = std::thread::spawn(move || listen(errors, &forwarded, &ports));
+    let errors = std::thread::Builder::new().spawn(move || listen(errors, &forwarded, &ports));
+    let errors = match errors {
+        Ok(errors) => errors,
+        Err(error) => return Over::Ended(NodeFault::Says(error.to_string())),
+    };
     let mut output = BufReader::new(output);
     // From here, before the host's own way to it is known.
     let taken = server::wait_until_taken(&join).map_err(|error| match error.kind() {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::body::{self, LONG};
 use super::content::Source;
 use super::message::Carried;
-use super::ordered::Writes;
+use super::ordered::{LONGEST_MESSAGE, Writes};
 use super::post::Post;
 use crate::wire::{DATA, Payload, memory_file};
 
@@ -52,7 +52,7 @@ pub fn pack(payload: &Payload, is_last: bool, mut before: impl FnMut(usize, Writ
         Payload::Shared(_) => {
             let length = payload.length();
             let (_, size) = payload.file_number();
-            if length > size.saturating_sub(DATA as u64) {
+            if length > size.saturating_sub(DATA as u64) || length > LONGEST_MESSAGE as u64 {
                 // Whoever reads it says that it cannot be.
                 Carried::Shared(Vec::new())
             } else if length > LONG {

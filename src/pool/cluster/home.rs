@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backbone::Backbone;
-use super::drop_aside;
 use super::joins::JoinFiles;
 use super::kept::Kept;
 use super::launch::{self, Reached, Way};
@@ -15,6 +14,7 @@ use super::nodes::{NodeId, Nodes};
 use super::server::wait_until_taken;
 use super::session::Command;
 use super::slurm::{Asked, Slurm, Surroundings};
+use super::{do_aside, drop_aside};
 use crate::outcome::{NodeFault, SlurmState};
 
 pub enum Home {
@@ -95,7 +95,7 @@ impl Home {
                 let gone: Vec<_> = own.reached().extract_if(.., is_it).collect();
                 let is_durable = self.is_durable();
                 let server = Arc::downgrade(&own.server);
-                std::thread::spawn(move || {
+                do_aside(move || {
                     for (_, reached) in gone {
                         if is_durable {
                             // It gives back what it has.
@@ -104,7 +104,7 @@ impl Home {
                     }
                     // A server that cannot be told is none for anybody, and the cluster may have ended.
                     let server = number.zip(server.upgrade());
-                    server.map(|(number, server)| server.dismiss(number))
+                    let _ = server.map(|(number, server)| server.dismiss(number));
                 });
             }
             Self::Kept(kept) => {

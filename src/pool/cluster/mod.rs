@@ -3,6 +3,7 @@
 //! through the connection by which they were started, so that no port is open to anybody else. To the hub an engine of a node
 //! is one like any other, but without a connection of its own: it is heard through a seat.
 
+mod allowed;
 mod aside;
 mod backbone;
 mod body;
@@ -190,7 +191,7 @@ impl Cluster {
         self.home.recall();
     }
 
-    /// What nodes join by that are started by hand: a URL, in which the user is missing, or a file.
+    /// What nodes join by that are started by hand: a URL, in which words stand for the user, or a file.
     pub fn way_in(&self) -> io::Result<String> {
         self.home.way_in().map_err(|error| self.why_lost(error))
     }
@@ -221,10 +222,10 @@ impl Cluster {
         WorldBell(self.commands.clone())
     }
 
-    /// Begins to start a node; what comes of it shows in [`Self::nodes`].
-    pub fn add(&self, wanted: &Wanted) -> NodeId {
-        let Wanted { host, way, slots } = wanted;
-        let way = &self.with_options(way);
+    /// Begins to start a node; what comes of it shows in [`Self::nodes`]. It is reached as `wanted` says then.
+    pub fn add(&self, wanted: &mut Wanted) -> NodeId {
+        self.complete(&mut wanted.way);
+        let Wanted { host, way, slots } = &*wanted;
         match &self.home {
             Home::Own(own) => own.add(&self.nodes, &self.commands, host, way, *slots),
             Home::Kept(kept) => kept.add(&self.nodes, host, way, *slots),
@@ -232,21 +233,12 @@ impl Cluster {
     }
 
     /// Reached as the hosts before it, unless it says otherwise.
-    pub fn with_options(&self, way: &Way) -> Way {
-        let mut known = self
-            .ssh_options
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    fn complete(&self, way: &mut Way) {
+        let mut known = { self.ssh_options.lock() }.unwrap_or_else(PoisonError::into_inner);
         match way {
-            Way::Ssh { to, options } if options.is_empty() => Way::Ssh {
-                to: to.clone(),
-                options: known.clone(),
-            },
-            Way::Ssh { options, .. } => {
-                known.clone_from(options);
-                way.clone()
-            }
-            Way::Launcher(_) => way.clone(),
+            Way::Ssh { options, .. } if options.is_empty() => options.clone_from(&known),
+            Way::Ssh { options, .. } => known.clone_from(options),
+            Way::Launcher(_) => {}
         }
     }
 
@@ -446,5 +438,19 @@ impl WorldBell {
 
 /// Ends something that may take its time.
 fn drop_aside<T: Send + 'static>(what: T) {
-    std::thread::spawn(move || drop(what));
+    do_aside(move || drop(what));
+}
+
+/// Does what may take its time: beside the caller, unless there is no thread for it.
+fn do_aside<W: FnOnce() + Send + 'static>(work: W) {
+    let (give, given) = channel::<W>();
+    let thread = std::thread::Builder::new().spawn(move || {
+        if let Ok(work) = given.recv() {
+            work();
+        }
+    });
+    match thread {
+        Ok(_) => drop(give.send(work)),
+        Err(_) => work(),
+    }
 }

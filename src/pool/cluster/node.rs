@@ -311,7 +311,7 @@ async fn serve(
         if let Some(list) = list.as_ref().filter(|_| gives_back) {
             node.retire();
             // What is not done by then is given to others later.
-            let _ = tokio::time::timeout(ENDING, list.ends()).await;
+            let _ = tokio::time::timeout(ENDING, list.ends(ENDING / 2)).await;
             let _ = tokio::time::timeout(ENDING, client.flush()).await;
         }
         node.leave();

@@ -16,9 +16,9 @@ pub const WINDOW: usize = 8 << 20;
 /// From so many bytes on that wait, no more should be pushed.
 const FULL: usize = 32 << 20;
 
-/// A message may have so many bytes. A value of so many is memory that nobody has twice; one that a node only pretends to send
-/// takes no more than what has come of it.
-const LONGEST_MESSAGE: usize = 1 << 34;
+/// A message may have so many bytes, and so many beside it. A value of so many is memory that nobody has twice; one that a node
+/// only pretends to send takes no more than what has come of it.
+pub const LONGEST_MESSAGE: usize = 1 << 34;
 
 const HEAD: usize = 17;
 
@@ -229,6 +229,11 @@ impl Inbox {
         self.next
     }
 
+    /// Nobody waits for the rest of what has begun to come.
+    pub fn forget(&mut self) {
+        self.begun = Vec::new();
+    }
+
     /// Takes a fragment; `outbox` is the other direction's.
     pub fn take<'a>(
         &mut self,
@@ -274,7 +279,12 @@ impl Inbox {
             self.gap |= number > self.next;
             return Ok(Came::Nothing);
         }
-        if part.len() > LONGEST || self.begun.len() + self.body + part.len() > LONGEST_MESSAGE {
+        let before = if kind == BODY {
+            self.body
+        } else {
+            self.begun.len()
+        };
+        if part.len() > LONGEST || before + part.len() > LONGEST_MESSAGE {
             return Err(Garbage);
         }
         self.next += 1;

@@ -340,10 +340,12 @@ impl Post {
         Ok(())
     }
 
-    /// Nothing more is sent, and nobody waits for that.
+    /// Nothing more is sent, and nobody waits for that. What has come in part is of no use.
     pub fn close(&self) {
         self.is_closed.set(true);
         self.outbox.borrow_mut().clear();
+        self.inbox.borrow_mut().forget();
+        drop(self.body());
         self.urgent.borrow_mut().clear();
         self.room.notify_waiters();
     }

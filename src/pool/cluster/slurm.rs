@@ -257,11 +257,11 @@ impl Slurm {
         }));
         if let (Some(output), Some(errors)) = (guard.stdout.take(), guard.stderr.take()) {
             let (of, folder) = (told.clone(), folder.to_owned());
-            let says = std::thread::spawn(move || {
+            let says = std::thread::Builder::new().spawn(move || {
                 let mut words = String::new();
                 let _ = errors.take(WORDS).read_to_string(&mut words);
                 words
-            });
+            })?;
             std::thread::Builder::new()
                 .name("slurm".to_owned())
                 .spawn(move || {
@@ -300,18 +300,19 @@ impl Slurm {
         }
         let is_due = told.known.is_none_or(|known| known.elapsed() >= ASK) && !told.is_asked;
         if let (Some(job), true) = (told.job.clone(), is_due) {
-            told.is_asked = true;
-            let (told, from, folder) = (self.told.clone(), self.from.clone(), self.folder.clone());
+            let (of, from, folder) = (self.told.clone(), self.from.clone(), self.folder.clone());
             // Slurm may take its time, or not answer at all.
-            std::thread::spawn(move || {
+            let asks = std::thread::Builder::new().spawn(move || {
                 let found = ask(&from, &folder, job);
-                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut told = of.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some((state, nodes)) = found {
                     told.state = state;
                     told.nodes = nodes.or(told.nodes);
                 }
                 (told.is_asked, told.known) = (false, Some(Instant::now()));
             });
+            // Without a thread for it, it is asked the next time.
+            told.is_asked = asks.is_ok();
         }
         (told.state.clone(), told.nodes)
     }

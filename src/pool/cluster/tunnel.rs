@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
-use std::os::unix::net::UnixStream as Socket;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +27,6 @@ pub enum Word {
 
 /// One end.
 pub struct Tunnel {
-    socket: UnixStream,
     /// What has come from the other end and is not put on yet.
     queue: RefCell<VecDeque<Vec<u8>>>,
     queued: Cell<usize>,
@@ -41,18 +39,20 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Within a runtime.
-    pub fn of(socket: Socket) -> io::Result<Rc<Self>> {
-        socket.set_nonblocking(true)?;
-        Ok(Rc::new(Self {
-            socket: UnixStream::from_std(socket)?,
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
             queue: RefCell::default(),
             queued: Cell::new(0),
             due: Notify::new(),
             room: Cell::new(WINDOW),
             more_room: Notify::new(),
             is_over: Cell::new(false),
-        }))
+        })
+    }
+
+    /// Whether nothing more comes from the other end.
+    pub fn is_over(&self) -> bool {
+        self.is_over.get()
     }
 
     /// What the other end has told.
@@ -85,27 +85,27 @@ impl Tunnel {
     }
 
     /// Carries until one end is over; whether the other end is still to be told so.
-    pub async fn serve(&self, tell: impl Fn(Word)) -> bool {
+    pub async fn serve(&self, socket: UnixStream, tell: impl Fn(Word)) -> bool {
         tokio::select! {
-            () = self.take(&tell) => {}
-            () = self.put(&tell) => {}
+            () = self.take(&socket, &tell) => {}
+            () = self.put(&socket, &tell) => {}
         }
         // Whoever is at the other end sees it, also while somebody has this one yet.
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-        !self.is_over.get()
+        let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
+        !self.is_over()
     }
 
-    async fn take(&self, tell: &impl Fn(Word)) {
+    async fn take(&self, socket: &UnixStream, tell: &impl Fn(Word)) {
         let mut bytes = vec![0; SLICE];
         loop {
             while self.room.get() == 0 {
                 self.more_room.notified().await;
             }
-            if self.socket.readable().await.is_err() {
+            if socket.readable().await.is_err() {
                 return;
             }
             let most = self.room.get().min(SLICE);
-            match self.socket.try_read(&mut bytes[..most]) {
+            match socket.try_read(&mut bytes[..most]) {
                 Ok(0) => return,
                 Ok(count) => {
                     self.room.set(self.room.get() - count);
@@ -117,34 +117,34 @@ impl Tunnel {
         }
     }
 
-    async fn put(&self, tell: &impl Fn(Word)) {
+    async fn put(&self, socket: &UnixStream, tell: &impl Fn(Word)) {
         loop {
             let next = self.queue.borrow_mut().pop_front();
             match next {
                 Some(bytes) => {
-                    if self.put_all(&bytes).await.is_err() {
+                    if put_all(socket, &bytes).await.is_err() {
                         return;
                     }
                     self.queued.set(self.queued.get() - bytes.len());
                     tell(Word::Taken(bytes.len() as u64));
                 }
-                None if self.is_over.get() => return,
+                None if self.is_over() => return,
                 None => self.due.notified().await,
             }
         }
     }
+}
 
-    async fn put_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            self.socket.writable().await?;
-            match self.socket.try_write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if goes_on(&error) => {}
-                Err(error) => return Err(error),
-            }
+async fn put_all(socket: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        socket.writable().await?;
+        match socket.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if goes_on(&error) => {}
+            Err(error) => return Err(error),
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn goes_on(error: &io::Error) -> bool {
@@ -156,20 +156,21 @@ fn goes_on(error: &io::Error) -> bool {
 pub struct Tunnels(RefCell<HashMap<LineId, Rc<Tunnel>>>);
 
 impl Tunnels {
+    /// Of a number that is no other's.
     pub fn add(&self, number: LineId, tunnel: Rc<Tunnel>) {
-        let before = self.0.borrow_mut().insert(number, tunnel);
-        if let Some(before) = before {
-            before.hang_up();
-        }
+        self.0.borrow_mut().insert(number, tunnel);
+    }
+
+    pub fn has(&self, number: LineId) -> bool {
+        self.0.borrow().contains_key(&number)
     }
 
     pub fn count(&self) -> usize {
         self.0.borrow().len()
     }
 
-    /// Whether it was there.
-    pub fn remove(&self, number: LineId) -> bool {
-        self.0.borrow_mut().remove(&number).is_some()
+    pub fn remove(&self, number: LineId) {
+        self.0.borrow_mut().remove(&number);
     }
 
     pub fn hear(&self, number: LineId, word: Word) {
@@ -191,18 +192,21 @@ impl Tunnels {
 mod tests {
     use super::*;
     use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixStream as Socket;
     use std::time::Duration;
 
     use tokio::task::{LocalSet, spawn_local};
 
     /// Two ends, between which words go at once.
     async fn carried(one: Socket, other: Socket) {
-        let ends = [Tunnel::of(one).unwrap(), Tunnel::of(other).unwrap()];
-        for (near, far) in [(0, 1), (1, 0)] {
+        let ends = [Tunnel::new(), Tunnel::new()];
+        for (socket, near, far) in [(one, 0, 1), (other, 1, 0)] {
+            socket.set_nonblocking(true).unwrap();
+            let socket = UnixStream::from_std(socket).unwrap();
             let (near, far) = (ends[near].clone(), ends[far].clone());
             spawn_local(async move {
                 let heard = far.clone();
-                if near.serve(move |word| heard.hear(word)).await {
+                if near.serve(socket, move |word| heard.hear(word)).await {
                     far.hear(Word::Over);
                 }
             });
@@ -249,17 +253,10 @@ mod tests {
 
     #[test]
     fn who_sends_more_than_there_is_room_for_is_hung_up_on() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            let (_here, near) = Socket::pair().unwrap();
-            let tunnel = Tunnel::of(near).unwrap();
-            tunnel.hear(Word::Bytes(vec![0; WINDOW]));
-            assert!(!tunnel.is_over.get());
-            tunnel.hear(Word::Bytes(vec![0]));
-            assert!(tunnel.is_over.get());
-        });
+        let tunnel = Tunnel::new();
+        tunnel.hear(Word::Bytes(vec![0; WINDOW]));
+        assert!(!tunnel.is_over());
+        tunnel.hear(Word::Bytes(vec![0]));
+        assert!(tunnel.is_over());
     }
 }

@@ -15,11 +15,11 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
 use super::super::backbone::Backbone;
-use super::super::drop_aside;
 use super::super::joins::JoinFiles;
 use super::super::launch::{self, Reached, Way};
 use super::super::message::Join;
 use super::super::slurm::{Asked, Slurm, Surroundings};
+use super::super::{do_aside, drop_aside};
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
 use super::{Record, Shelf, farewell, host, machine};
 use crate::outcome::{KeepFault, NodeFault, SlurmState};
@@ -364,7 +364,7 @@ impl Holder {
                 match gone.and_then(|node| node.connection) {
                     Some(connection) => {
                         let events = self.events.clone();
-                        std::thread::spawn(move || {
+                        do_aside(move || {
                             // It gives back what it has.
                             connection.ends();
                             drop(connection);

@@ -138,12 +138,10 @@ async fn serve(node: Rc<Node>, listener: UnixListener, leads_to: String) {
             tokio::time::sleep(super::TICK).await;
             continue;
         };
-        let tunnel = socket
-            .into_std()
-            .ok()
-            .filter(is_this_users)
-            .and_then(|socket| Tunnel::of(socket).ok());
-        let Some(tunnel) = tunnel else { continue };
+        if !is_this_users(&socket) {
+            continue;
+        }
+        let tunnel = Tunnel::new();
         let number = node.next_line();
         node.tunnels.add(number, tunnel.clone());
         node.post.send(&FromNode::Store {
@@ -153,8 +151,9 @@ async fn serve(node: Rc<Node>, listener: UnixListener, leads_to: String) {
         let node = node.clone();
         spawn_local(async move {
             let tell = |word| node.post.send(&FromNode::Tunnel(number, word));
-            let is_to_be_told = tunnel.serve(tell).await;
-            if node.tunnels.remove(number) && is_to_be_told {
+            let is_to_be_told = tunnel.serve(socket, tell).await;
+            node.tunnels.remove(number);
+            if is_to_be_told {
                 tell(Word::Over);
             }
         });

@@ -162,6 +162,9 @@ impl Here {
             while !is_over {
                 let (frames, ended) = self.process.borrow_mut().hear();
                 is_over = ended.is_some();
+                if is_over {
+                    self.takes_no_more(&node);
+                }
                 if frames.is_empty() {
                     break;
                 }
@@ -183,6 +186,7 @@ impl Here {
                 break;
             }
         }
+        self.takes_no_more(&node);
         let until = tokio::time::Instant::now() + LAST_BREATH;
         while self.process.borrow_mut().has_ended().is_none() && tokio::time::Instant::now() < until
         {
@@ -212,6 +216,13 @@ impl Here {
             cause,
             changes,
         });
+    }
+
+    /// Of the queue.
+    fn takes_no_more(&self, node: &Node) {
+        if let Some(list) = &node.list {
+            list.is_leaving(node.seat(self.id));
+        }
     }
 
     /// Sends on what it prints, as fast as the session takes it.

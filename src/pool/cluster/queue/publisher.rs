@@ -37,6 +37,7 @@ use crate::ids::JobId;
 use crate::outcome::NodeFault;
 use crate::pool::QueueFault;
 use crate::pool::cluster::PATIENCE;
+use crate::pool::cluster::aside::aside;
 use crate::pool::cluster::upkeep::{Room, Upkeep};
 use crate::pool::cluster::users::seat_of;
 use contents::Contents;
@@ -604,8 +605,12 @@ impl Publisher {
                         return;
                     }
                     let read = patiently(|| publisher.objects.get_large(&large)).await;
+                    let done = match read {
+                        Ok(bytes) => aside(bytes.len(), move || record(&bytes).ok()).await,
+                        Err(_) => None,
+                    };
                     job.reading.borrow_mut().remove(&named);
-                    let Some(done) = read.ok().and_then(|bytes| record(&bytes).ok()) else {
+                    let Some(done) = done else {
                         // Unless other results of it are there, or come.
                         if job.open.borrow().contains(piece) && !job.is_reading(piece) {
                             publisher.is_none(&job, piece, answers.as_deref());

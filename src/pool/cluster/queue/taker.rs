@@ -54,7 +54,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Whether engines may have ended at it, here or elsewhere.
+    /// Whether somebody had it before, here or elsewhere, who may have told of it.
     pub fn may_have_strikes(&self) -> bool {
         self.deliveries > 1 || self.is_again
     }
@@ -356,7 +356,11 @@ impl Taker {
 
     /// Another node may have it, after so long.
     pub async fn give_back(&self, taken: &Taken, after: Duration) {
-        let word = format!(r#"-NAK {{"delay":{}}}"#, after.as_nanos());
+        // One without a time is looked at at once, and one with none left waits for a timer.
+        let word = match after.is_zero() {
+            true => "-NAK".to_owned(),
+            false => format!(r#"-NAK {{"delay":{}}}"#, after.as_nanos()),
+        };
         self.say(taken.reply.clone(), word.into_bytes()).await;
     }
 
@@ -370,7 +374,7 @@ impl Taker {
         self.say(self.names.failed(job), Vec::new()).await;
     }
 
-    /// Tells how many engines the items of a piece have ended.
+    /// Tells what has come of a piece that is given back.
     pub async fn tell_strikes(&self, taken: &Taken, strikes: &Strikes) {
         let subject = self.names.strikes(taken.job, taken.piece);
         self.say(subject, message(strikes)).await;

@@ -26,6 +26,7 @@ use super::taker::{Came, Taken, Taker};
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::NodeFault;
 use crate::pool::cluster::PATIENCE;
+use crate::pool::cluster::aside::{aside, is_little};
 use crate::pool::cluster::shelf::Shelf;
 use crate::wire::{ChunkEnded, Payload, Span, ToEngine};
 use jobs::Job;
@@ -77,10 +78,19 @@ struct Seat {
     given: VecDeque<(Rc<Held>, Span)>,
     /// Cells and chunks that the session has it do.
     others: usize,
+    /// It has ended, and what it had is seen to soon.
+    is_leaving: bool,
     /// The item that it is at, as a number that changes with each, and since when.
     at: Option<(u64, Instant)>,
     /// The item because of which it was ended.
     late: Option<u64>,
+}
+
+impl Seat {
+    /// Whether it may have another piece, when each may have so many.
+    fn has_room(&self, depth: usize) -> bool {
+        self.others == 0 && !self.is_leaving && self.given.len() < depth
+    }
 }
 
 /// A piece of the node's.
@@ -246,10 +256,8 @@ impl Worklist {
         }
         let depth = self.depth();
         let seats = self.seats.borrow();
-        let free = seats.values().filter(|seat| seat.others == 0);
-        let room: usize = free
-            .map(|seat| depth.saturating_sub(seat.given.len()))
-            .sum();
+        let free = seats.values().filter(|seat| seat.has_room(depth));
+        let room: usize = free.map(|seat| depth - seat.given.len()).sum();
         let coming = self.held.borrow().len() - self.given.borrow().len();
         let at_engines: usize = seats.values().map(|seat| seat.given.len()).sum();
         room.saturating_sub(coming.saturating_sub(at_engines))
@@ -319,9 +327,7 @@ impl Worklist {
             let depth = self.depth();
             let chosen = {
                 let seats = self.seats.borrow();
-                let free = seats
-                    .iter()
-                    .filter(|(_, seat)| seat.others == 0 && seat.given.len() < depth);
+                let free = seats.iter().filter(|(_, seat)| seat.has_room(depth));
                 let freest = free.min_by_key(|(_, seat)| seat.given.len());
                 freest.map(|(at, _)| *at)
             };
@@ -437,18 +443,40 @@ impl Worklist {
         };
         let busy = Duration::from_nanos(ended.busy);
         self.is_short.set(busy < SHORT);
-        let bytes = results.copied();
-        results.release();
-        let is_stopped = self.stopped.borrow().contains(&job);
+        let length = usize::try_from(results.length()).unwrap_or(usize::MAX);
+        let (ended, results) = (ended.clone(), results.clone());
+        let copied = move || {
+            let bytes = results.copied();
+            results.release();
+            bytes
+        };
+        if is_little(length) {
+            self.has_come(held, rank, ended, copied());
+            return true;
+        }
+        let list = self.clone();
+        spawn_local(async move {
+            let bytes = aside(length, copied).await;
+            // The node may have given it back meanwhile.
+            if list.held.borrow().contains_key(&held.number) {
+                list.has_come(held, rank, ended, bytes);
+            }
+        });
+        self.place();
+        true
+    }
+
+    /// What an engine has made of a chunk.
+    fn has_come(self: &Rc<Self>, held: Rc<Held>, rank: Rank, ended: ChunkEnded, results: Vec<u8>) {
+        let is_stopped = self.stopped.borrow().contains(&held.taken.job);
         let is_done = held.state.borrow_mut().as_mut().is_none_or(|state| {
-            state.ended(rank, ended.clone(), bytes);
+            state.ended(rank, ended, results);
             if is_stopped {
                 state.stop();
             }
             state.next().is_none()
         });
         self.go_on(held, is_done);
-        true
     }
 
     /// With a piece: it is done, or is the next one.

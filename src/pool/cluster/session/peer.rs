@@ -52,6 +52,11 @@ impl Peer {
         self.post.hurry(|number| ToNode::Urgent { number, word });
     }
 
+    /// Whether a connection of the node has this number.
+    pub(super) fn has_line(&self, line: LineId) -> bool {
+        self.lines.borrow().contains_key(&line) || self.tunnels.has(line)
+    }
+
     /// Sees to it that the node has this content before it is named to the engine.
     pub fn give(
         &self,

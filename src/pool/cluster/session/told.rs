@@ -74,6 +74,12 @@ impl Side {
     fn told(&self, peer: &Rc<Peer>, message: FromNode) {
         let proxy = |engine: EngineId| peer.engines.borrow().get(&engine).cloned();
         match message {
+            // What is counted and hung up by its number has one of its own.
+            FromNode::Connect { line, .. } | FromNode::Store { line, .. }
+                if peer.has_line(line) =>
+            {
+                self.give_up(peer, &NodeFault::Garbage);
+            }
             FromNode::Hello(about) => match self.why_not(&about) {
                 None => {
                     self.nodes.joined(peer.id, about);
@@ -194,7 +200,11 @@ impl Side {
                 carried,
             };
             line.serve(&peer.post, message).await;
-            if peer.lines.borrow_mut().remove(&number).is_some() {
+            // When the node has said that it is over, the number may be another's by now.
+            let is_it = |other: &Rc<Line>| Rc::ptr_eq(other, &line);
+            let is_there = peer.lines.borrow().get(&number).is_some_and(is_it);
+            if is_there {
+                peer.lines.borrow_mut().remove(&number);
                 peer.post.send(&ToNode::LineOver { line: number });
             }
         });

@@ -18,9 +18,10 @@ use super::super::schema::{
 };
 use super::{GLANCE, Job, Publisher};
 use crate::ids::JobId;
+use crate::pool::cluster::aside::aside;
 use crate::pool::cluster::carry;
 use crate::pool::cluster::libraries::{self, Known};
-use crate::wire::{Payload, Runs};
+use crate::wire::Runs;
 
 /// A map with so many bytes of inputs goes to the server as one.
 const SMALL: u64 = 64 << 10;
@@ -96,10 +97,14 @@ impl Publisher {
             }
             match order {
                 Order::Put(_, span, payload) => {
-                    let (inputs, bytes) = (payload.copied(), payload.length());
-                    payload.release();
-                    let piece = span.chunk;
-                    let message = message(&Work { span, inputs });
+                    let (bytes, piece) = (payload.length(), span.chunk);
+                    let made = move || {
+                        let inputs = payload.copied();
+                        payload.release();
+                        message(&Work { span, inputs })
+                    };
+                    let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+                    let message = aside(length, made).await;
                     let message = self.fits(number, &format!("work.{piece}"), message).await?;
                     // It is asked for from now on, wherever it is.
                     job.open.borrow_mut().insert(piece, &message);
@@ -157,21 +162,24 @@ impl Publisher {
                 let mut linked = Vec::new();
                 for library in libraries::needed(&begin.artifact, &bytes, &mut Known::new()) {
                     let hash = content(&library);
-                    self.has_content(hash, || library).await?;
+                    self.has_content(hash, async || library).await?;
                     linked.push(hash);
                 }
-                self.has_content(artifact, || bytes).await?;
+                self.has_content(artifact, async || bytes).await?;
                 self.linked.borrow_mut().insert(artifact, linked.clone());
                 linked
             }
         };
         drop(turn);
         for (hash, file) in &begin.libraries {
-            let bytes = || carry::whole(file).unwrap_or_default();
+            let bytes = async || carry::whole(file).unwrap_or_default();
             self.has_content(*hash, bytes).await?;
         }
         if let Some((hash, payload)) = &begin.captures {
-            self.has_content(*hash, || Payload::copied(payload)).await?;
+            let length = usize::try_from(payload.length()).unwrap_or(usize::MAX);
+            let payload = payload.clone();
+            let copied = async || aside(length, move || payload.copied()).await;
+            self.has_content(*hash, copied).await?;
         }
         let mut manifest = job.manifest.borrow_mut();
         (manifest.artifact, manifest.libraries) = (artifact, linked);
@@ -179,7 +187,11 @@ impl Publisher {
         Ok(())
     }
 
-    async fn has_content(&self, hash: u128, bytes: impl FnOnce() -> Vec<u8>) -> io::Result<()> {
+    async fn has_content(
+        &self,
+        hash: u128,
+        bytes: impl AsyncFnOnce() -> Vec<u8>,
+    ) -> io::Result<()> {
         let _turn = self.putting.take(hash).await;
         if self.contents.borrow_mut().has(hash) {
             return Ok(());
@@ -187,7 +199,7 @@ impl Publisher {
         while self.dropped.borrow().contains(&hash) {
             sleep(GLANCE).await;
         }
-        let bytes = Bytes::from(bytes());
+        let bytes = Bytes::from(bytes().await);
         let put = async || {
             self.needs_room()?;
             self.objects.put(hash, &bytes).await

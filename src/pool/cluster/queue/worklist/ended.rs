@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::objects::content_of;
 use super::super::schema::{LARGEST, Large, Part, large_object, message, named};
@@ -84,13 +84,17 @@ impl Worklist {
         self.room.notify_one();
     }
 
-    /// The node ends: what is done is stored first, and the rest goes to other nodes at once.
-    pub async fn ends(&self) {
+    /// The node ends: what is done is stored first, which is waited for so long, and the rest goes to other nodes at once.
+    pub async fn ends(&self, patience: Duration) {
         // What engines still do is for nobody: it is not acknowledged.
         self.seats.borrow_mut().clear();
-        while !self.given.borrow().is_empty() {
-            sleep(GLANCE).await;
-        }
+        let stored = async {
+            while !self.given.borrow().is_empty() {
+                sleep(GLANCE).await;
+            }
+        };
+        // A result that comes after all is the first, and the other node's is dropped.
+        let _ = timeout(patience, stored).await;
         // Otherwise what is given back is given to this node's own requests again.
         self.ending.notify_one();
         self.drained.notified().await;

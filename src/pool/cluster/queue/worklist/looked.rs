@@ -27,8 +27,12 @@ impl Worklist {
 
     fn pass_on(self: &Rc<Self>) {
         let depth = self.depth();
-        let is_free = |seat: &super::Seat| seat.others == 0 && seat.given.len() < depth;
-        if self.seats.borrow().values().any(is_free) {
+        if self
+            .seats
+            .borrow()
+            .values()
+            .any(|seat| seat.has_room(depth))
+        {
             return;
         }
         // What has been done of one would be done again.

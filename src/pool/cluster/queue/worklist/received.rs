@@ -9,7 +9,8 @@ use super::super::narrow::Narrowed;
 use super::super::objects::other;
 use super::super::schema::{Stored, Strikes, Work, record};
 use super::{AGAIN, Held, Place, Worklist};
-use crate::wire::Payload;
+use crate::pool::cluster::aside::aside;
+use crate::wire::{Payload, Span};
 
 impl Held {
     /// What others have to know when it goes back to the queue; `None` where it is not known what came before.
@@ -32,22 +33,27 @@ impl Worklist {
             return false;
         }
         match Stored::<Work>::read(&held.taken.message.payload) {
-            Ok(Stored::Here(work)) => self.understood(held, work, Strikes::new()).is_ok(),
+            Ok(Stored::Here(work)) => {
+                let inputs = Payload::of(work.inputs);
+                inputs.is_ok_and(|inputs| {
+                    self.understood(held, (work.span, inputs), Strikes::new());
+                    true
+                })
+            }
             _ => false,
         }
     }
 
-    fn understood(&self, held: &Rc<Held>, work: Work, strikes: Strikes) -> io::Result<()> {
+    fn understood(&self, held: &Rc<Held>, (span, inputs): (Span, Payload), strikes: Strikes) {
         // Of one that was queued again those before are not counted.
         let deliveries = match held.taken.is_again && strikes != Strikes::new() {
             true => held.taken.deliveries.max(strikes.returns + 2),
             false => held.taken.deliveries,
         };
-        *held.inputs.borrow_mut() = Payload::of(work.inputs)?;
-        *held.state.borrow_mut() = Some(Narrowed::new(work.span, deliveries, strikes));
+        *held.inputs.borrow_mut() = inputs;
+        *held.state.borrow_mut() = Some(Narrowed::new(span, deliveries, strikes));
         self.unread.borrow_mut().remove(&held.taken.job);
         self.waits(held.clone(), Place::Last);
-        Ok(())
     }
 
     /// Gets what is needed for a piece.
@@ -78,16 +84,22 @@ impl Worklist {
         };
         self.prepare(&job).await?;
         let work = match Stored::<Work>::read(&held.taken.message.payload) {
-            Ok(Stored::Here(work)) => work,
+            Ok(Stored::Here(work)) => (work.span, Payload::of(work.inputs)?),
             Ok(Stored::Object(large)) => {
                 let bytes = self.taker.objects.get_large(&large).await?;
-                record(&bytes).map_err(other)?
+                let length = bytes.len();
+                let read = move || {
+                    let work: Work = record(&bytes).map_err(other)?;
+                    Ok::<_, io::Error>((work.span, Payload::of(work.inputs)?))
+                };
+                aside(length, read).await?
             }
             Err(error) => return Err(other(error)),
         };
         if self.stopped.borrow().contains(&held.taken.job) {
             return Ok(false);
         }
-        self.understood(held, work, strikes).map(|()| true)
+        self.understood(held, work, strikes);
+        Ok(true)
     }
 }

@@ -20,6 +20,7 @@ impl Worklist {
             captures: HashSet::new(),
             given: VecDeque::new(),
             others: 0,
+            is_leaving: false,
             at: None,
             late: None,
         };
@@ -52,6 +53,13 @@ impl Worklist {
     pub fn has_nothing(&self, at: SeatId) -> bool {
         let seats = self.seats.borrow();
         seats.get(&at).is_none_or(|seat| seat.given.is_empty())
+    }
+
+    /// An engine will leave: it is given nothing any more, which it would be blamed for.
+    pub fn is_leaving(&self, at: SeatId) {
+        if let Some(seat) = self.seats.borrow_mut().get_mut(&at) {
+            seat.is_leaving = true;
+        }
     }
 
     /// An engine has ended: what it was at is gone on with, or goes back. `by_itself`: otherwise no item is to blame.
