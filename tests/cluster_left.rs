@@ -96,6 +96,35 @@ fn engines_come_again_for_a_job() {
     contains(&kept.end(), &["has ended"]);
 }
 
+/// Those that come again work where the others did, and have begun with the same.
+#[test]
+fn engines_that_come_again_have_the_same_around_them() {
+    let kept = Kept::named("around");
+    let mut session = Session::start();
+    let init = "--init 'unsafe { std::env::set_var(\"BEGUN\", \"begun\") }'";
+    let start = format!("{} {init}", start(&kept));
+    contains(&session.cell(&start), &["2 cluster engines"]);
+    session.cell("%env TOLD=told");
+    session.cell("%cd /");
+    session.cell(NAP);
+    // Both end at once; the session does nothing about it.
+    leave(
+        &mut session,
+        "--on-error collect |x: u64| { if x < 2 { std::process::abort() } nap(20); \
+         let var = |name: &str| std::env::var(name).unwrap_or_default(); \
+         format!(\"{} {} {}\", var(\"TOLD\"), var(\"BEGUN\"), std::env::current_dir().unwrap().display()) } \
+         over 0..40u64",
+    );
+    until(
+        || session.cell("%jobs").contains("40/40").then_some(()),
+        "the job does not go on beside an idle session",
+    );
+    let same = "let r = %result 1\n\
+                r.iter().filter(|it| it.as_ref().is_ok_and(|it| it == \"told begun /\")).count()";
+    contains(&session.cell(same), &["38"]);
+    contains(&kept.end(), &["has ended"]);
+}
+
 /// A map of the session's has no engine for a while: the node starts others, or is reached again.
 #[test]
 fn a_map_waits_for_engines_that_may_come() {

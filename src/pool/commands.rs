@@ -76,8 +76,11 @@ impl State {
                 self.send(engine, &ToEngine::AskMemo, &Payload::None);
             }
             Command::Init(engines, init) => {
+                let pools = self.pool_specs();
+                let run = self.run_message(init.entry.clone(), pools);
                 for engine in engines {
                     if let Some(process) = self.engines.get_mut(&engine) {
+                        process.link.begins_with(&run);
                         process.launch.init = Some(init.clone());
                     }
                 }
@@ -105,7 +108,9 @@ impl State {
         self.world_joined(&launch);
         match self.launcher.launch(&launch) {
             Ok(link) => {
-                self.is_now(engine, Engine::new(launch, link));
+                // Those that stand in for it begin by themselves, if there is something to begin with.
+                let begins = false;
+                self.is_now(engine, Engine::new(Launch { begins, ..launch }, link));
             }
             Err(error) => {
                 let why = error.into();

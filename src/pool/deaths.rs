@@ -197,6 +197,7 @@ impl State {
             let run = self.run_message(entry, pools);
             if let Some(process) = self.engines.get_mut(&engine) {
                 process.begins(Work::Cell(cell));
+                process.link.begins_with(&run);
             }
             self.send(engine, &run, &Payload::None);
         }

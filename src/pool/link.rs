@@ -81,6 +81,9 @@ pub trait Link: Send {
     /// Whether it gets something to do that does not come from the hub.
     fn takes_pieces(&self, _takes: bool) {}
 
+    /// What this engine has run first, or will: so does one that its host starts in its place without the hub.
+    fn begins_with(&self, _run: &ToEngine) {}
+
     /// It is not wanted any more.
     fn dismiss(&self, _is_idle: bool) {
         self.signal(Signal::SIGKILL);

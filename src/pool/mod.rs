@@ -83,6 +83,8 @@ pub struct Launch {
     pub pool: Option<PoolName>,
     /// What every process that stands in for it runs first.
     pub init: Option<Init>,
+    /// The session has this process run that when it is up: before that it is given nothing of a queue.
+    pub begins: bool,
     /// Items of maps after which another process stands in for it.
     pub items: Option<NonZeroU64>,
     pub starter: Starter,
@@ -97,6 +99,7 @@ impl Launch {
             size,
             pool,
             init: None,
+            begins: false,
             items: None,
             starter: Starter::Session,
         }

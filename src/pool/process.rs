@@ -53,6 +53,15 @@ impl Environment {
             .collect()
     }
 
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        let new = value.map(Into::into);
+        // What comes later counts.
+        match self.0.iter_mut().rfind(|(other, _)| other == name) {
+            Some((_, old)) => *old = new,
+            None => self.0.push((name.to_owned(), new)),
+        }
+    }
+
     pub fn apply(&self, command: &mut Command) {
         for (name, value) in &self.0 {
             match value {
@@ -83,12 +92,7 @@ impl Launcher for Forks {
     }
 
     fn set_environment(&mut self, name: &str, value: Option<&str>) {
-        let new = value.map(Into::into);
-        let all = &mut self.environment.0;
-        match all.iter_mut().find(|(other, _)| other == name) {
-            Some((_, old)) => *old = new,
-            None => all.push((name.to_owned(), new)),
-        }
+        self.environment.set(name, value);
     }
 }
 

@@ -193,10 +193,10 @@ impl Session {
     pub(super) fn begin_engines(
         &mut self,
         pool: &PoolName,
-        ranks: &[Rank],
+        first: &[Rank],
         sink: &mut dyn Sink,
     ) -> Result<(), Failed> {
-        let mut ranks = ranks.to_vec();
+        let mut ranks = first.to_vec();
         let mut ended = Ok(());
         while let Err(NotBegun { failed, killed }) = self.initialise(pool, &ranks, sink) {
             ended = ended.and(Err(failed));
@@ -211,6 +211,15 @@ impl Session {
                 break;
             }
             ranks = killed;
+        }
+        if ended.is_err()
+            && let Ok(pool) = self.pool_named(Some(&pool.0))
+        {
+            // With whatever they have run of it they take part in maps.
+            let engines = first
+                .iter()
+                .filter_map(|it| pool.engines.get(it.0 as usize));
+            self.crew.hub().stay(engines.copied().collect());
         }
         ended
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -147,6 +148,15 @@ pub enum ToNode {
         pool: Option<PoolName>,
         /// How its environment differs from the node's.
         environment: Vec<(String, Option<String>)>,
+        /// Where it works; where the host has no such folder it begins in its user's home.
+        folder: Option<PathBuf>,
+        /// It is given pieces of queued jobs after its first run.
+        is_held: bool,
+    },
+    /// What the engine has run first, or will: so does one that the node starts in its place.
+    BeginsWith {
+        engine: EngineId,
+        run: Box<ToEngine>,
     },
     Frame {
         engine: EngineId,

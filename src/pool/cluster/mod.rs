@@ -60,7 +60,6 @@ use super::link::Link;
 use super::process::Environment;
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::{NodeFault, ServerFault, SlurmState};
-use crate::wire::{Payload, ToEngine};
 use backbone::Backbone;
 pub use backbone::Which;
 use home::{Home, Own};
@@ -331,22 +330,19 @@ impl Cluster {
             size: launch.size,
             pool: launch.pool.clone(),
             environment: environment.changes(),
+            // As a process here would.
+            folder: std::env::current_dir().ok(),
+            is_held: launch.begins || launch.init.is_some(),
             seat: seat.clone(),
         })));
-        let mut remote = Remote {
+        Ok(Box::new(Remote {
             engine,
             node,
             seat,
             cluster: self.clone(),
             runs: 0,
             unheard: 0,
-        };
-        if let Ok(path) = std::env::current_dir() {
-            // As a process here would; where the host has none it begins in its user's home.
-            let asked = false;
-            remote.send(&ToEngine::Folder { path, asked }, &Payload::None);
-        }
-        Ok(Box::new(remote))
+        }))
     }
 }
 

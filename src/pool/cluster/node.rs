@@ -2,6 +2,7 @@
 //! the session say to each other. It decides nothing; when the session is gone, it ends its engines and itself, or waits for
 //! the next session when the cluster outlives its own.
 
+mod around;
 mod clock;
 mod doors;
 mod engine;
@@ -43,8 +44,8 @@ use super::tunnel::Tunnels;
 use crate::ids::{EngineId, JobId};
 use crate::outcome::NodeFault;
 use crate::pool::Launch;
-use crate::pool::process::Environment;
 use crate::wire::{ToEngine, VERSION, since_1970};
+use around::Around;
 use clock::Ahead;
 use doors::Doors;
 use engine::Here;
@@ -414,22 +415,24 @@ impl Node {
         }
     }
 
-    /// Whether it could be started; otherwise the session is told.
+    /// Whether it could be started; otherwise the session is told. `is_held`: it is given pieces after its first run.
     fn start(
         node: &Rc<Self>,
         engine: EngineId,
         launch: &Launch,
-        environment: &Environment,
+        around: Around,
+        is_held: bool,
     ) -> bool {
-        match Here::start(engine, launch, environment, node) {
+        match Here::start(engine, launch, around, node) {
             Ok(here) => {
                 for library in node.objects.borrow().libraries() {
                     here.send(&ToEngine::Library, &library);
                 }
+                here.goes_to_folder();
                 let pid = here.pid();
                 node.engines.borrow_mut().insert(engine, here.clone());
                 if let Some(list) = &node.list {
-                    list.joins(node.seat(engine), here);
+                    list.joins(node.seat(engine), here, is_held);
                 }
                 node.post.send(&FromNode::Started { engine, pid });
                 true

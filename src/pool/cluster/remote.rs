@@ -113,6 +113,11 @@ impl Link for Remote {
         self.tell(ToNode::TakesPieces { engine, takes });
     }
 
+    fn begins_with(&self, run: &ToEngine) {
+        let (engine, run) = (self.engine, Box::new(run.clone()));
+        self.tell(ToNode::BeginsWith { engine, run });
+    }
+
     fn end_waits(&self) -> bool {
         let engine = self.engine;
         let waits = numbers::waits(&self.seat.page());

@@ -89,6 +89,8 @@ pub struct Launch {
     pub size: u32,
     pub pool: Option<PoolName>,
     pub environment: Vec<(String, Option<String>)>,
+    pub folder: Option<PathBuf>,
+    pub is_held: bool,
     pub seat: Arc<Seat>,
 }
 
@@ -411,6 +413,8 @@ impl Side {
             size,
             pool,
             mut environment,
+            folder,
+            is_held,
             seat,
         } = launch;
         let gone = |why: NodeFault| {
@@ -435,6 +439,8 @@ impl Side {
             size,
             pool,
             environment,
+            folder,
+            is_held,
         });
         spawn_local(proxy.serve(peer));
     }

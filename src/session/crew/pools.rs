@@ -426,6 +426,7 @@ impl Crew {
             size,
             pool: pool.map(|pool| pool.name.clone()),
             init: None,
+            begins: pool.is_some_and(|pool| pool.init.is_some()),
             items: pool.and_then(|pool| pool.items),
             starter: pool.map(|pool| pool.starter.clone()).unwrap_or_default(),
         }

@@ -15,13 +15,14 @@ use super::super::message::FromNode;
 use super::super::page::{self, Change};
 use super::super::queue::Hand;
 use super::Node;
+use super::around::Around;
 use super::entry::ENDS;
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::{DeathCause, Stream};
 use crate::pool::Launch;
 use crate::pool::deaths::LAST_BREATH;
 use crate::pool::link::Link as _;
-use crate::pool::process::{Environment, Process};
+use crate::pool::process::Process;
 use crate::wire::{Payload, ToEngine};
 
 /// Printed bytes that may be on their way to the session before the engine is slowed down.
@@ -40,7 +41,7 @@ const GLANCE: Duration = Duration::from_millis(30);
 pub struct Here {
     id: EngineId,
     launch: Launch,
-    environment: Environment,
+    pub around: RefCell<Around>,
     rank: Cell<Rank>,
     process: RefCell<Process>,
     /// Of its connection.
@@ -79,10 +80,10 @@ impl Here {
     pub fn start(
         id: EngineId,
         launch: &Launch,
-        environment: &Environment,
+        around: Around,
         node: &Rc<Node>,
     ) -> std::io::Result<Rc<Self>> {
-        let process = Process::start(launch, environment)?;
+        let process = Process::start(launch, &around.environment)?;
         let ready = Readiness::of(process.connection())?;
         let mut pipes = Vec::new();
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -93,7 +94,7 @@ impl Here {
         let here = Rc::new(Self {
             id,
             launch: launch.clone(),
-            environment: environment.clone(),
+            around: RefCell::new(around),
             rank: Cell::new(launch.rank),
             process: RefCell::new(process),
             ready,
@@ -132,6 +133,14 @@ impl Here {
         process.flush();
         if process.wants_to_write() {
             self.due.notify_one();
+        }
+    }
+
+    /// Before anything else.
+    pub fn goes_to_folder(&self) {
+        if let Some(path) = self.around.borrow().folder.clone() {
+            let asked = false;
+            self.send(&ToEngine::Folder { path, asked }, &Payload::None);
         }
     }
 
@@ -209,8 +218,8 @@ impl Here {
         }
         let mut launch = self.launch.clone();
         launch.rank = self.rank.get();
-        let was = (&launch, &self.environment);
-        Node::ended(&node, self.id, was, self.was_ended());
+        let around = self.around.borrow().clone();
+        Node::ended(&node, self.id, (launch, around), self.was_ended());
         node.post.send(&FromNode::Ended {
             engine: self.id,
             cause,

@@ -8,12 +8,12 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::task::spawn_local;
 
-use super::super::message::FromNode;
+use super::super::message::{Content, FromNode};
 use super::super::queue::SeatId;
+use super::around::Around;
 use super::{Node, TICK};
 use crate::ids::{ArtifactId, EngineId, JobId};
 use crate::pool::Launch;
-use crate::pool::process::Environment;
 use crate::wire::{FromEngine, Payload, ToEngine};
 
 /// A session of which nothing is heard for so long has given the node up, or is gone.
@@ -109,12 +109,24 @@ impl Node {
     /// Starts an engine in the place of one that has ended by itself, unless somebody has.
     fn stands_in(node: &Rc<Self>, of: EngineId) {
         let next = node.stand_ins.borrow_mut().next(of);
-        if let Some((engine, launch, environment)) = next
-            && !Self::start(node, engine, &launch, &environment)
-        {
+        let Some((engine, launch, around)) = next else {
+            return;
+        };
+        let first = around.first().cloned();
+        if !Self::start(node, engine, &launch, around, first.is_some()) {
             // It is tried again later.
-            node.stand_ins.borrow_mut().over(engine);
+            return node.stand_ins.borrow_mut().over(engine);
         }
+        if let Some(run) = first {
+            node.with(engine, |it| it.send(&run, &Payload::None));
+        }
+    }
+
+    /// Whether engines begin with this, or those that stand in for them.
+    pub(super) fn begin_with(&self, content: Content) -> bool {
+        let engines = self.engines.borrow();
+        let mut all = engines.values();
+        all.any(|it| it.around.borrow().needs(content)) || self.stand_ins.borrow().need(content)
     }
 
     fn kill(&self, engines: Vec<EngineId>) {
@@ -211,7 +223,7 @@ impl Node {
     pub(super) fn ended(
         node: &Rc<Self>,
         engine: EngineId,
-        (launch, environment): (&Launch, &Environment),
+        (launch, around): (Launch, Around),
         was_ended: bool,
     ) {
         if node.list.is_none() || node.is_retired.get() {
@@ -220,11 +232,12 @@ impl Node {
         if was_ended && node.is_attended.get() {
             return node.stand_ins.borrow_mut().over(engine);
         }
-        { node.stand_ins.borrow_mut() }.fell(engine, launch, environment);
+        let of = launch.id;
+        { node.stand_ins.borrow_mut() }.fell(engine, launch, around);
         if node.is_attended.get() {
             return;
         }
-        let (node, of) = (node.clone(), launch.id);
+        let node = node.clone();
         spawn_local(async move {
             // One that ends as soon as it is started is not started all the time.
             tokio::time::sleep(TICK).await;
@@ -272,6 +285,13 @@ impl Node {
                 }
                 if !node.speaks_to_nobody(engine) {
                     return false;
+                }
+                // What it begins with has come for others.
+                let content = Content::Artifact(artifact.content);
+                let known = node.objects.borrow().get(content);
+                if known.is_ok() {
+                    node.give(engine, *artifact, known);
+                    return true;
                 }
                 let (node, list, artifact) = (node.clone(), list.clone(), *artifact);
                 spawn_local(async move {

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use super::super::message::Content;
+use super::around::Around;
 use crate::ids::EngineId;
 use crate::pool::Launch;
-use crate::pool::process::Environment;
 
 /// What an engine was.
 struct Fallen {
     /// As its node has it.
     engine: EngineId,
     launch: Launch,
-    environment: Environment,
+    around: Around,
 }
 
 /// By what the hub calls them: whoever stands in for an engine is called so too.
@@ -27,12 +28,12 @@ pub struct StandIns {
 
 impl StandIns {
     /// An engine has ended by itself.
-    pub fn fell(&mut self, engine: EngineId, launch: &Launch, environment: &Environment) {
+    pub fn fell(&mut self, engine: EngineId, launch: Launch, around: Around) {
         self.standing.remove(&engine);
         self.fallen.entry(launch.id).or_insert_with(|| Fallen {
             engine,
-            launch: launch.clone(),
-            environment: environment.clone(),
+            launch,
+            around,
         });
     }
 
@@ -52,7 +53,7 @@ impl StandIns {
     }
 
     /// What is to be started in the place of one; what it is called. The session counts from the other end.
-    pub fn next(&mut self, of: EngineId) -> Option<(EngineId, Launch, Environment)> {
+    pub fn next(&mut self, of: EngineId) -> Option<(EngineId, Launch, Around)> {
         if self.standing.values().any(|other| *other == of) {
             return None;
         }
@@ -60,7 +61,7 @@ impl StandIns {
         let engine = EngineId(u32::MAX - self.count);
         self.count += 1;
         self.standing.insert(engine, of);
-        Some((engine, fallen.launch.clone(), fallen.environment.clone()))
+        Some((engine, fallen.launch.clone(), fallen.around.clone()))
     }
 
     /// It has ended, or could not be started.
@@ -82,6 +83,11 @@ impl StandIns {
         found.map_or_else(Vec::new, |of| self.replaced(of))
     }
 
+    /// Whether one begins with this.
+    pub fn need(&self, content: Content) -> bool {
+        self.fallen.values().any(|it| it.around.needs(content))
+    }
+
     pub fn all(&self) -> Vec<EngineId> {
         self.standing.keys().copied().collect()
     }
@@ -95,8 +101,7 @@ mod tests {
     fn with_fallen(engine: u32, hub: u32) -> StandIns {
         let mut all = StandIns::default();
         let launch = Launch::on_node(EngineId(hub), Rank(0), 1, None);
-        let environment = Environment::from(Vec::new());
-        all.fell(EngineId(engine), &launch, &environment);
+        all.fell(EngineId(engine), launch, Around::default());
         all
     }
 
@@ -104,10 +109,10 @@ mod tests {
     fn one_stands_in_for_an_engine_until_the_session_has_another() {
         let mut all = with_fallen(3, 70);
         assert_eq!(all.missing(), [EngineId(70)]);
-        let (first, launch, environment) = all.next(EngineId(70)).unwrap();
+        let (first, launch, around) = all.next(EngineId(70)).unwrap();
         assert!(all.missing().is_empty() && all.next(EngineId(70)).is_none());
         // It ends too.
-        all.fell(first, &launch, &environment);
+        all.fell(first, launch, around);
         assert_eq!(all.missing(), [EngineId(70)]);
         let (second, ..) = all.next(EngineId(70)).unwrap();
         assert_ne!(first, second);

@@ -9,6 +9,7 @@ use super::super::carry::{self, Uncarried};
 use super::super::line::Line;
 use super::super::message::{Carried, Content, FromNode, LineId, ToNode};
 use super::super::queue::Hand as _;
+use super::around::Around;
 use super::{Here, Node};
 use crate::ids::EngineId;
 use crate::outcome::NodeFault;
@@ -34,11 +35,17 @@ impl Node {
                 size,
                 pool,
                 environment,
+                folder,
+                is_held,
             } => {
                 let launch = Launch::on_node(id, rank, size, pool);
                 let environment = Environment::from(Self::environment(node, environment));
+                let around = Around::new(environment, folder);
                 node.is_replaced(id);
-                Self::start(node, engine, &launch, &environment);
+                Self::start(node, engine, &launch, around, is_held);
+            }
+            ToNode::BeginsWith { engine, run } => {
+                node.with(engine, |it| it.around.borrow_mut().begins_with(*run));
             }
             ToNode::Frame {
                 engine,
@@ -72,6 +79,8 @@ impl Node {
                 let put = node.objects.borrow_mut().put(content, behind);
                 node.has_put(content, put.is_ok());
             }
+            // What engines begin with those need that stand in for them.
+            ToNode::Forget { content } if node.begin_with(content) => {}
             ToNode::Forget { content } => node.objects.borrow_mut().forget(content),
             ToNode::Library { digest, bytes } => {
                 let library = node.objects.borrow_mut().put_library(digest, &bytes);
@@ -124,6 +133,7 @@ impl Node {
             Ok(payload) => payload,
             Err(why) => return node.with(engine, |it| it.fail(why.to_string())),
         };
+        node.with(engine, |it| it.around.borrow_mut().is_told(&message));
         if let ToEngine::Renumbered { rank, .. } = message {
             node.with(engine, |it| it.renumbered(rank));
         }
@@ -169,8 +179,12 @@ impl Node {
 
     /// Sends on what an engine says.
     pub(super) fn hears(node: &Rc<Self>, engine: EngineId, message: FromEngine, payload: Payload) {
-        if let FromEngine::RunDone { .. } = message {
-            node.with(engine, Here::has_run);
+        match &message {
+            FromEngine::RunDone { .. } => node.with(engine, Here::has_run),
+            FromEngine::NoFolder { stays, .. } => {
+                node.with(engine, |it| it.around.borrow_mut().stays(stays));
+            }
+            _ => {}
         }
         if Self::list_hears(node, engine, &message, &payload) {
             return;

@@ -80,6 +80,8 @@ struct Seat {
     others: usize,
     /// It has ended, and what it had is seen to soon.
     is_leaving: bool,
+    /// It has not done yet what comes before all pieces.
+    is_held: bool,
     /// The item that it is at, as a number that changes with each, and since when.
     at: Option<(u64, Instant)>,
     /// The item because of which it was ended.
@@ -89,7 +91,7 @@ struct Seat {
 impl Seat {
     /// Whether it may have another piece, when each may have so many.
     fn has_room(&self, depth: usize) -> bool {
-        self.others == 0 && !self.is_leaving && self.given.len() < depth
+        self.is_free() && !self.is_leaving && self.given.len() < depth
     }
 }
 

@@ -69,6 +69,7 @@ impl World {
             size: 1,
             pool: None,
             init: None,
+            begins: false,
             items: None,
             starter: crate::pool::Starter::Session,
         }));

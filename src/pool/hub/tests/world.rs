@@ -89,6 +89,7 @@ impl World {
                 size: 3,
                 pool: (id != LOCAL).then(|| pool.clone()),
                 init: None,
+                begins: false,
                 items: None,
                 starter: crate::pool::Starter::Session,
             }));

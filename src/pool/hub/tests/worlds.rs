@@ -107,6 +107,7 @@ impl Pool {
             size,
             pool,
             init: None,
+            begins: false,
             items: None,
             starter: crate::pool::Starter::Session,
         }));

@@ -11,9 +11,16 @@ use super::{Hand, Held, Seat, SeatId, Worklist};
 use crate::outcome::DeathCause;
 use crate::wire::Span;
 
+impl Seat {
+    /// Whether it may have pieces.
+    pub(super) fn is_free(&self) -> bool {
+        self.others == 0 && !self.is_held
+    }
+}
+
 impl Worklist {
-    /// An engine is there.
-    pub fn joins(self: &Rc<Self>, at: SeatId, hand: Rc<dyn Hand>) {
+    /// An engine is there. `is_held`: it is given pieces when it has done something else first.
+    pub fn joins(self: &Rc<Self>, at: SeatId, hand: Rc<dyn Hand>, is_held: bool) {
         let seat = Seat {
             hand,
             told: HashSet::new(),
@@ -21,6 +28,7 @@ impl Worklist {
             given: VecDeque::new(),
             others: 0,
             is_leaving: false,
+            is_held,
             at: None,
             late: None,
         };
@@ -36,6 +44,7 @@ impl Worklist {
                 true => seat.others + 1,
                 false => seat.others.saturating_sub(1),
             };
+            seat.is_held &= begins;
         }
         if !begins {
             self.place();
@@ -46,7 +55,7 @@ impl Worklist {
     /// Whether the session has an engine do something.
     pub fn does_for_session(&self, at: SeatId) -> bool {
         let seats = self.seats.borrow();
-        seats.get(&at).is_some_and(|seat| seat.others > 0)
+        seats.get(&at).is_some_and(|seat| !seat.is_free())
     }
 
     /// Whether an engine has no piece.
