@@ -23,7 +23,7 @@ use crate::outcome::{ErrorKind, Event, Field, Report, Sink, Table};
 use crate::pool::cluster::keep;
 use crate::render::{JsonLines, Style, Terminal};
 use crate::repl::{self, Startup};
-use crate::servers::{self, mortal, tree};
+use crate::servers::{self, Tries, mortal, tree};
 use crate::session::{Interrupt, Session};
 
 /// An interactive, notebook-style REPL for Rust that commands a crew of engines.
@@ -163,9 +163,11 @@ pub fn main() -> ExitCode {
         return ended(engine::guard::main(&of.to_string_lossy()).is_ok());
     }
     if role == servers::ROLE {
+        let tries = Tries::of(&arguments.next().unwrap_or_default());
         let program = arguments.next().unwrap_or_default();
         let arguments: Vec<_> = arguments.collect();
-        return ended(servers::main(Path::new(&of), Path::new(&program), &arguments).is_ok());
+        let kept = servers::main(Path::new(&of), tries, Path::new(&program), &arguments);
+        return ended(kept.is_ok());
     }
     if role == keep::holder::ROLE {
         return ended(keep::holder::main().is_ok());

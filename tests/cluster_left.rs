@@ -289,3 +289,31 @@ fn a_cluster_is_known_whatever_its_host_is_called() {
         "the cluster is left",
     );
 }
+
+/// Its server is killed as often as would be enough to give up one that is not kept, and so is what starts it.
+#[test]
+fn a_kept_cluster_outlives_its_server() {
+    let kept = Kept::named("server");
+    let session = session(&kept);
+    let holder = kept.holder();
+    let find = |is_it: &dyn Fn(&str) -> bool| {
+        let is_it = |pid: &i32| proc::alive(*pid) && is_it(&proc::arguments(*pid));
+        let found = || proc::below(holder).into_iter().find(is_it);
+        until(found, "a process of the cluster is missing")
+    };
+    let end = |pid: i32| {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("a living process");
+        assert_eq!(proc::leftovers(&[pid], PATIENCE), []);
+    };
+    kept.leave_job(session);
+    for _ in 0..7 {
+        end(find(&|it| {
+            it.contains("nats-server -c") && !it.contains("__keep")
+        }));
+    }
+    end(find(&|it| it.contains("__keep")));
+    find(&|it| it.contains("__keep"));
+    assert!(proc::alive(holder));
+    kept.take_job(&mut kept.attach());
+    contains(&kept.end(), &["has ended"]);
+}

@@ -16,6 +16,7 @@ use super::ordered::LARGEST;
 use super::server::{Private, secret};
 use super::{PATIENCE, post};
 use crate::outcome::ServerFault;
+use crate::servers::Tries;
 use crate::wire::VERSION;
 
 /// Which server a cluster has.
@@ -45,9 +46,10 @@ impl Backbone {
         path: Option<&str>,
         which: &Which,
         is_durable: bool,
+        tries: Tries,
         folder: impl FnOnce() -> io::Result<TempDir>,
     ) -> Result<Self, ServerFault> {
-        let own = |listen| Private::start(folder, path, listen, is_durable);
+        let own = |listen| Private::start(folder, path, listen, is_durable, tries);
         Ok(match which {
             Which::Own => Self::Own(Box::new(own(None)?)),
             Which::Listens(listen) => Self::Own(Box::new(own(Some(listen))?)),
@@ -162,6 +164,14 @@ impl Backbone {
                 url: join.server.clone(),
                 says: says.to_owned(),
             },
+        }
+    }
+
+    /// Sees to it that its own server is kept running.
+    pub fn keep_up(&mut self) -> io::Result<()> {
+        match self {
+            Self::Own(private) => private.server.keep_up(),
+            Self::Given(_) => Ok(()),
         }
     }
 

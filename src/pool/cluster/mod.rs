@@ -60,6 +60,7 @@ use super::link::Link;
 use super::process::Environment;
 use crate::ids::{EngineId, JobId, Rank};
 use crate::outcome::{NodeFault, ServerFault, SlurmState};
+use crate::servers::Tries;
 use backbone::Backbone;
 pub use backbone::Which;
 use home::{Home, Own};
@@ -108,7 +109,7 @@ impl Cluster {
         is_durable: bool,
         waker: Waker,
     ) -> Result<Self, ServerFault> {
-        let mut server = Backbone::open(path, which, is_durable, server::own_folder)?;
+        let mut server = Backbone::open(path, which, is_durable, Tries::Few, server::own_folder)?;
         let (session, folder) = (server.session().clone(), server.folder());
         let connected = connect(&session, folder, waker, || server.has_ended());
         let connected = connected.map_err(|why| server.failed(&why))?;

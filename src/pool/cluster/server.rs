@@ -18,7 +18,7 @@ use super::message::Join;
 use super::users::Users;
 use super::{PATIENCE, certificate, post};
 use crate::outcome::ServerFault;
-use crate::servers::{Server, installed};
+use crate::servers::{Server, Tries, installed};
 use crate::wire::VERSION;
 
 const PROGRAM: &str = "nats-server";
@@ -78,6 +78,7 @@ impl Private {
         path: Option<&str>,
         listen: Option<&Listen>,
         is_durable: bool,
+        tries: Tries,
     ) -> Result<Self, ServerFault> {
         let program = installed(PROGRAM, path);
         let program = program.ok_or(ServerFault::Missing)?;
@@ -98,7 +99,8 @@ impl Private {
             failed(std::io::Error::new(error.kind(), says))
         })?;
         let arguments = ["-c", CONFIGURATION].map(OsStr::new);
-        let server = Server::start(folder, &program, &arguments, &processors()).map_err(failed)?;
+        let server = Server::start(folder, &program, &arguments, &processors(), tries);
+        let server = server.map_err(failed)?;
         let session = Join {
             version: VERSION,
             cluster,

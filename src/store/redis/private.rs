@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::address::Address;
 use super::line::{self, KEEPS_ALL};
-use crate::servers::{Server, installed};
+use crate::servers::{Server, Tries, installed};
 
 /// The programs, in the order in which they are looked for.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
@@ -66,8 +66,8 @@ impl Private {
             .chain(LISTENERS)
             .chain(EMPTY);
         let arguments: Vec<&OsStr> = arguments.map(OsStr::new).collect();
-        let server =
-            Server::start(folder().map_err(failed)?, &file, &arguments, &[]).map_err(failed)?;
+        let folder = folder().map_err(failed)?;
+        let server = Server::start(folder, &file, &arguments, &[], Tries::Few).map_err(failed)?;
         let mut private = Self { server, program };
         private.wait().map_err(trouble)?;
         Ok(private)

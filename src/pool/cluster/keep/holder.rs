@@ -23,6 +23,7 @@ use super::super::{do_aside, drop_aside};
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
 use super::{Record, Shelf, farewell, host, machine};
 use crate::outcome::{KeepFault, NodeFault, SlurmState};
+use crate::servers::Tries;
 use crate::wire::{VERSION, since_1970};
 
 /// The first command line argument of a holder; what to hold comes on standard input.
@@ -145,7 +146,8 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
         return Err(KeepFault::Exists(order.name.clone()));
     }
     // Jobs go on without a session: their queue is with it.
-    let backbone = Backbone::open(order.path.as_deref(), &order.server, true, || shelf.data());
+    let (path, folder) = (order.path.as_deref(), || shelf.data());
+    let backbone = Backbone::open(path, &order.server, true, Tries::All, folder);
     let backbone = backbone.map_err(KeepFault::Server)?;
     let record = Record {
         version: VERSION,
@@ -240,9 +242,11 @@ impl Holder {
                 Ok(happens) => self.happens(happens),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.left() == Some(Duration::ZERO) || self.backbone.has_ended().is_some() {
+            if self.left() == Some(Duration::ZERO) {
                 return;
             }
+            // What does not start now is tried again with the next glance: what the server keeps is needed until the end.
+            let _ = self.backbone.keep_up();
             self.try_again();
             self.look_at_slurm();
         }
