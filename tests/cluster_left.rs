@@ -317,3 +317,29 @@ fn a_kept_cluster_outlives_its_server() {
     kept.take_job(&mut kept.attach());
     contains(&kept.end(), &["has ended"]);
 }
+
+/// A server that stands still is ended without a session, and another one has what it had.
+#[test]
+fn a_server_that_stands_still_is_replaced_without_a_session() {
+    let kept = Kept::named("still");
+    let session = session(&kept);
+    let holder = kept.holder();
+    let server = || {
+        let is_it = |pid: &i32| {
+            let arguments = proc::arguments(*pid);
+            proc::alive(*pid) && arguments.contains("nats-server -c") && !arguments.contains("__")
+        };
+        proc::below(holder).into_iter().find(is_it)
+    };
+    let first = until(server, "no server");
+    kept.leave_job(session);
+    // It is known by having answered.
+    std::thread::sleep(Duration::from_secs(8));
+    kill(Pid::from_raw(first), Signal::SIGSTOP).expect("a server");
+    until(
+        || server().filter(|next| *next != first),
+        "the server stands still",
+    );
+    kept.take_job(&mut kept.attach());
+    contains(&kept.end(), &["has ended"]);
+}

@@ -21,6 +21,7 @@ use super::super::message::Join;
 use super::super::slurm::{Asked, Slurm, Surroundings};
 use super::super::{do_aside, drop_aside};
 use super::protocol::{self, Answer, Ask, Grant, Order, Status, Who};
+use super::watch::{Heard, Watch};
 use super::{Record, Shelf, farewell, host, machine};
 use crate::outcome::{KeepFault, NodeFault, SlurmState};
 use crate::servers::Tries;
@@ -97,6 +98,8 @@ enum Happens {
     Gone(u32, NodeFault),
     /// The connection to a node that is not wanted has ended.
     Dropped(u32),
+    /// Of the server.
+    Heard(Heard),
     End,
 }
 
@@ -119,6 +122,7 @@ struct Holder {
     record: Record,
     shelf: Shelf,
     backbone: Backbone,
+    watch: Watch,
     files: JoinFiles,
     slurm: Vec<Submitted>,
     /// When it was looked at last.
@@ -175,6 +179,7 @@ fn begin(order: &Order, events: &Sender<Happens>) -> Result<Holder, KeepFault> {
     Ok(Holder {
         record,
         shelf,
+        watch: Watch::of(backbone.folder()),
         backbone,
         files: JoinFiles::default(),
         slurm: Vec::new(),
@@ -247,6 +252,10 @@ impl Holder {
             }
             // What does not start now is tried again with the next glance: what the server keeps is needed until the end.
             let _ = self.backbone.keep_up();
+            let events = self.events.clone();
+            // Of a holder that is over.
+            let told = move |heard| drop(events.send(Happens::Heard(heard)));
+            self.watch.look(self.backbone.session(), told);
             self.try_again();
             self.look_at_slurm();
         }
@@ -305,6 +314,7 @@ impl Holder {
             }
             Happens::Gone(number, why) => self.gone(number, why),
             Happens::Dropped(number) => self.dismiss(number),
+            Happens::Heard(heard) => self.watch.hears(heard),
             Happens::End => {}
         }
     }

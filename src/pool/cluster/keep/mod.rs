@@ -7,6 +7,7 @@ mod held;
 pub mod holder;
 mod jobs;
 mod protocol;
+mod watch;
 
 use std::fs;
 use std::io;
