@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -102,7 +104,14 @@ fn engines_that_come_again_have_the_same_around_them() {
     let kept = Kept::named("around");
     let mut session = Session::start();
     let init = "--init 'unsafe { std::env::set_var(\"BEGUN\", \"begun\") }'";
-    let start = format!("{} {init}", start(&kept));
+    // What starts nodes may be named from where the session is.
+    let folder = tempfile::tempdir().expect("a folder");
+    let launcher = folder.path().join("launch");
+    std::fs::write(&launcher, "#!/bin/sh\nexec \"$@\"\n").expect("a file");
+    std::fs::set_permissions(&launcher, Permissions::from_mode(0o755)).expect("a file");
+    session.cell(&format!("%cd {}", folder.path().display()));
+    let start = start(&kept).replace("env ", "./launch ");
+    let start = format!("{start} {init}");
     contains(&session.cell(&start), &["2 cluster engines"]);
     session.cell("%env TOLD=told");
     session.cell("%cd /");
@@ -122,7 +131,9 @@ fn engines_that_come_again_have_the_same_around_them() {
     let same = "let r = %result 1\n\
                 r.iter().filter(|it| it.as_ref().is_ok_and(|it| it == \"told begun /\")).count()";
     contains(&session.cell(same), &["38"]);
-    contains(&kept.end(), &["has ended"]);
+    // They are taken: nothing is lost with the pool.
+    contains(&session.cell("%pool stop"), &["stopped"]);
+    assert_eq!(session.end(), 0);
 }
 
 /// A map of the session's has no engine for a while: the node starts others, or is reached again.

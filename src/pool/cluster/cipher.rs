@@ -1,6 +1,7 @@
 //! Which cipher ssh is asked to prefer: all that goes to a host goes through it, and where the processor has AES that is
 //! several times as fast as what ssh prefers by itself.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -8,15 +9,15 @@ use super::processor;
 
 const FAST: &str = "aes128-gcm@openssh.com";
 
-/// For ssh's command line, behind these options; nothing where somebody has chosen ciphers for this host.
-pub fn options(to: &str, options: &[String]) -> Vec<String> {
+/// For ssh's command line, behind these options and from this folder; nothing where somebody has chosen ciphers for this host.
+pub fn options(to: &str, options: &[String], folder: Option<&Path>) -> Vec<String> {
     static USUAL: OnceLock<Option<String>> = OnceLock::new();
     if !processor::features().contains("aes") {
         return Vec::new();
     }
     let nobodys = ["-F", "none", "localhost"].map(str::to_owned);
-    let usual = USUAL.get_or_init(|| ciphers(&nobodys)).as_deref();
-    let own = ciphers(&[options, &[to.to_owned()]].concat());
+    let usual = USUAL.get_or_init(|| ciphers(&nobodys, None)).as_deref();
+    let own = ciphers(&[options, &[to.to_owned()]].concat(), folder);
     let list = own.filter(|own| Some(own.as_str()) == usual);
     let list = list.and_then(|list| first(FAST, &list));
     list.map_or_else(Vec::new, |list| {
@@ -25,9 +26,12 @@ pub fn options(to: &str, options: &[String]) -> Vec<String> {
 }
 
 /// What ssh would offer a host, the one that it prefers first.
-fn ciphers(arguments: &[String]) -> Option<String> {
+fn ciphers(arguments: &[String], folder: Option<&Path>) -> Option<String> {
     let mut command = Command::new("ssh");
     command.arg("-G").args(arguments).stdin(Stdio::null());
+    if let Some(folder) = folder {
+        command.current_dir(folder);
+    }
     let output = command.output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("ciphers "));
@@ -60,8 +64,13 @@ mod tests {
         };
         let of = |host: &str, text: &str| {
             let file = config(text);
-            let path = file.path().to_string_lossy().into_owned();
-            options(host, &["-F".to_owned(), path])
+            // It may be named from where the user is.
+            let name = file.path().file_name().unwrap().to_str().unwrap();
+            options(
+                host,
+                &["-F".to_owned(), name.to_owned()],
+                file.path().parent(),
+            )
         };
         let chosen = "Host node2\n  Ciphers aes256-ctr\n";
         assert_eq!(of("node2", chosen), [""; 0]);

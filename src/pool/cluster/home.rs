@@ -188,7 +188,8 @@ impl Own {
             // Of a cluster that has ended too.
             let _ = commands.send(Command::Gone(node, why));
         };
-        match launch::start(way, join, self.server.tunnel(), tried, ended) {
+        let (folder, tunnel) = (std::env::current_dir().ok(), self.server.tunnel());
+        match launch::start(way, folder, join, tunnel, tried, ended) {
             Ok(reached) => self.reached().push((node, reached)),
             Err(error) => drop(nodes.gone(node, NodeFault::Says(error.to_string()))),
         }

@@ -2,6 +2,7 @@
 //! to its standard input; that stays open as long as the session wants it.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -97,8 +98,10 @@ impl Drop for Reached {
 }
 
 /// Starts a node by a way. `ended` is told why it is none any more; `tried` when the host is reached: before and after it is sent the program, or that it has it.
+/// `folder`: where the session was that has asked for it; what reaches the host may be named from there.
 pub fn start(
     way: &Way,
+    folder: Option<PathBuf>,
     join: Join,
     tunnel: Option<String>,
     tried: impl Fn(bool) + Send + 'static,
@@ -114,7 +117,8 @@ pub fn start(
     std::thread::Builder::new()
         .name("node".to_owned())
         .spawn(move || {
-            ended(reach(&way, &join, tunnel.as_deref(), &connection, &tried));
+            let (tunnel, folder) = (tunnel.as_deref(), folder.as_deref());
+            ended(reach(&way, folder, &join, tunnel, &connection, &tried));
             // It dies with the thread that has started it.
             while !lock(&connection).has_ended() {
                 std::thread::sleep(GLANCE);
@@ -126,6 +130,7 @@ pub fn start(
 /// Reaches a host, anew when it was turned away, until its node has ended; why it has.
 fn reach(
     way: &Way,
+    folder: Option<&Path>,
     join: &Join,
     tunnel: Option<&str>,
     connection: &Mutex<Connection>,
@@ -133,7 +138,7 @@ fn reach(
 ) -> NodeFault {
     let is_ssh = matches!(way, Way::Ssh { .. });
     let says = |error: std::io::Error| NodeFault::Says(error.to_string());
-    let mut command = match command(way, tunnel) {
+    let mut command = match command(way, folder, tunnel) {
         Ok(command) => command,
         Err(error) => return says(error),
     };
@@ -188,8 +193,9 @@ fn launched(words: &[String], command: &[String]) -> Vec<String> {
     all
 }
 
-/// What reaches a host by this way.
-fn command(way: &Way, tunnel: Option<&str>) -> std::io::Result<Command> {
+/// What reaches a host by this way, from this folder as long as it is there.
+fn command(way: &Way, folder: Option<&Path>, tunnel: Option<&str>) -> std::io::Result<Command> {
+    let folder = folder.filter(|it| it.is_dir());
     let mut command = match way {
         Way::Ssh { to, options } => {
             let mut command = mortal::command("ssh");
@@ -204,7 +210,7 @@ fn command(way: &Way, tunnel: Option<&str>) -> std::io::Result<Command> {
                 // The tunnel is this connection's own.
                 .args(["-o", "ControlMaster=no", "-o", "ControlPath=none"])
                 .args(options)
-                .args(cipher::options(to, options));
+                .args(cipher::options(to, options, folder));
             if let Some(to) = tunnel {
                 command.arg("-R").arg(format!("127.0.0.1:0:{to}"));
             }
@@ -220,6 +226,9 @@ fn command(way: &Way, tunnel: Option<&str>) -> std::io::Result<Command> {
             command
         }
     };
+    if let Some(folder) = folder {
+        command.current_dir(folder);
+    }
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -269,5 +278,18 @@ mod tests {
             launched(&["sh", "-lc", "{command}"]),
             format!("sh|-lc|{quoted}")
         );
+    }
+
+    #[test]
+    fn what_reaches_a_host_is_started_where_the_session_was() {
+        let way = Way::Launcher(vec!["./launch".to_owned()]);
+        let folder = tempfile::tempdir().unwrap();
+        let from = |folder: &Path| {
+            let command = command(&way, Some(folder), None).unwrap();
+            command.get_current_dir().map(Path::to_owned)
+        };
+        assert_eq!(from(folder.path()).as_deref(), Some(folder.path()));
+        // One that is gone keeps nobody from it.
+        assert_eq!(from(&folder.path().join("gone")), None);
     }
 }

@@ -131,10 +131,13 @@ impl Held {
 
     pub fn add(&self, number: u32, host: &str, way: &Way, slots: Option<u32>) {
         let (host, way) = (host.to_owned(), way.clone());
+        let folder = std::env::current_dir().ok();
         self.ask(&Ask::Add {
             number,
             host,
             way,
+            // Of one that is no text nothing can be said.
+            folder: folder.filter(|it| it.to_str().is_some()),
             slots,
         });
     }

@@ -107,6 +107,8 @@ enum Happens {
 struct Node {
     host: String,
     way: Way,
+    /// Where the session was.
+    folder: Option<PathBuf>,
     slots: Option<u32>,
     connection: Option<Reached>,
     /// Since when the host is reached, or was: ssh may wait long for one that does not answer. Of other ways it is not known.
@@ -361,12 +363,14 @@ impl Holder {
                 number,
                 host,
                 way,
+                folder,
                 slots,
             } if is_its => self.start(
                 number,
                 Node {
                     host,
                     way,
+                    folder,
                     slots,
                     connection: None,
                     since: None,
@@ -537,6 +541,7 @@ impl Holder {
         let (tried, ended) = (self.events.clone(), self.events.clone());
         let started = launch::start(
             &node.way,
+            node.folder.clone(),
             join,
             self.backbone.tunnel(),
             // Of a holder that is over.

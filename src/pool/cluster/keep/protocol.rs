@@ -48,6 +48,8 @@ pub enum Ask {
         number: u32,
         host: String,
         way: Way,
+        /// Where the session is; the holder is elsewhere.
+        folder: Option<PathBuf>,
         slots: Option<u32>,
     },
     /// It is not wanted any more.
